@@ -1,0 +1,41 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that takes its place when the block succeeds.
+
+    The temporary file keeps the suffix of `path`, so writers that go by the extension work. On any
+    exception, `KeyboardInterrupt` included, it is removed and `path` stays as it was.
+
+    Args:
+        path: the file to write; its folder must exist.
+
+    Yields:
+        An existing empty file in the same folder, for the block to fill or replace.
+
+    Raises:
+        OSError: if the folder is missing or not writable, or `path` is a folder.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(f"cannot write {target}: it is a folder, expected a file name")
+    temporary = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(6)}{target.suffix}")
+    try:
+        temporary.open("xb").close()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise type(error)(f"cannot write {target}: {reason} (folder {target.parent})") from error
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
