@@ -1,0 +1,145 @@
+"""Read untrusted JSON: each function checks one value and names its path when it is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import reprlib
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+
+
+class _Shortener(reprlib.Repr):
+    """A `repr` of bounded depth, length and cost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 60
+        self.maxlevel = 3
+
+    def repr_int(self, x: int, level: int) -> str:
+        if x.bit_length() > 200:  # repr() itself refuses integers of thousands of digits
+            return f"an integer of {x.bit_length()} bits"
+        return super().repr_int(x, level)
+
+
+def show(value: object) -> str:
+    """A value for an error message, at most 60 characters."""
+    text = _Shortener().repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def child(path: str, key: str) -> str:
+    """The path of `key` inside `path`, which is empty at the root."""
+    return f"{path}.{key}" if path else key
+
+
+def refuse(path: str, value: object, expected: str) -> ValueError:
+    """The error for a value that is not what was expected."""
+    return ValueError(f"{path or 'the document'} is {show(value)}, expected {expected}")
+
+
+def load_json(text: str | bytes, name: str, limit: int) -> object:
+    """Parse JSON text, with NaN and Infinity kept as floats for the caller's checks to name.
+
+    Args:
+        text: JSON, as `str` or UTF-8 bytes with or without a byte order mark.
+        name: what the text is, for messages ("a trajectory document").
+        limit: most characters (or bytes) that are looked at at all.
+
+    Raises:
+        ValueError: if the text is too long, not UTF-8, not JSON, nested too deeply, or repeats a
+            key within one object.
+    """
+    if len(text) > limit:
+        raise ValueError(f"{name} of {len(text)} characters is too long, expected at most {limit}")
+    try:
+        decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        return json.loads(
+            decoded.removeprefix("\ufeff"), parse_int=_bounded_int, object_pairs_hook=_unique
+        )
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is not UTF-8 text: {error.reason} at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"{name} is not JSON: {error.msg} at {place}") from None
+    except RecursionError:
+        raise ValueError(f"{name} is nested too deeply to be read") from None
+
+
+def _bounded_int(digits: str) -> int | float:
+    return int(digits) if len(digits) <= 300 else float(digits)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        names = [key for key, _ in pairs]
+        twice = next(key for key in result if names.count(key) > 1)
+        raise ValueError(f"the key {show(twice)} occurs twice in one JSON object, expected once")
+    return result
+
+
+def mapping(
+    value: object, path: str, required: Iterable[str], optional: Iterable[str] = ()
+) -> Mapping[str, object]:
+    """An object with exactly the known keys."""
+    if not isinstance(value, Mapping):
+        raise refuse(path, value, "an object")
+    known = (*required, *optional)
+    name = path or "the document"
+    for key in value:
+        if key not in known:
+            raise ValueError(f"{name} has the unknown key {show(key)}, expected {', '.join(known)}")
+    for key in required:
+        if key not in value:
+            raise ValueError(f"{name} has no key {key!r}, expected {', '.join(known)}")
+    return value
+
+
+def sequence(value: object, path: str, low: int, high: int) -> Sequence[object]:
+    """A list of `low` to `high` items."""
+    if not isinstance(value, list | tuple):
+        raise refuse(path, value, "a list")
+    if not low <= len(value) <= high:
+        raise ValueError(f"{path} has {len(value)} items, expected {low} to {high}")
+    return value
+
+
+def integer(value: object, path: str, low: int, high: int) -> int:
+    """An integer from `low` to `high`; a bool or a float is none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise refuse(path, value, f"an integer from {low} to {high}")
+    return value
+
+
+def number(value: object, path: str, low: float, high: float) -> float:
+    """A finite number from `low` to `high`, as float; a bool is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise refuse(path, value, f"a number from {low:g} to {high:g}")
+    return float(value)
+
+
+def finite(value: object, path: str) -> float:
+    """Any finite number, as float; a bool is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise refuse(path, value, "a number")
+    if (isinstance(value, int) and value.bit_length() > 1000) or not math.isfinite(value):
+        raise refuse(path, value, "a finite number")
+    return float(value)
+
+
+def text(value: object, path: str, high: int) -> str:
+    """A string of 1 to `high` characters without control characters."""
+    if not isinstance(value, str) or not 1 <= len(value) <= high:
+        raise refuse(path, value, f"a text of 1 to {high} characters")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+        raise refuse(path, value, "a text without control characters")
+    return value
+
+
+def choice(value: object, path: str, options: Sequence[str]) -> str:
+    """One of `options`."""
+    if not isinstance(value, str) or value not in options:
+        raise refuse(path, value, f"one of {', '.join(options)}")
+    return value
