@@ -59,7 +59,9 @@ def load_json(text: str | bytes, name: str, limit: int) -> object:
             decoded.removeprefix("\ufeff"), parse_int=_bounded_int, object_pairs_hook=_unique
         )
     except UnicodeDecodeError as error:
-        raise ValueError(f"{name} is not UTF-8 text: {error.reason} at byte {error.start}") from None
+        raise ValueError(
+            f"{name} is not UTF-8 text: {error.reason} at byte {error.start}"
+        ) from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise ValueError(f"{name} is not JSON: {error.msg} at {place}") from None

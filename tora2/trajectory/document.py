@@ -150,7 +150,9 @@ def dumps(document: TrajectoryDocument) -> str:
     """
     result = json.dumps(to_dict(document), separators=(",", ":"), allow_nan=False)
     if len(result) > MAX_TEXT:
-        raise ValueError(f"the document is {len(result)} bytes of JSON, expected at most {MAX_TEXT}")
+        raise ValueError(
+            f"the document is {len(result)} bytes of JSON, expected at most {MAX_TEXT}"
+        )
     return result
 
 
