@@ -1,0 +1,31 @@
+"""What a picture encoder gives: the value that travels from the encoders to the DPE."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+BRANCHES = ("face", "object")
+
+
+@dataclass(frozen=True, eq=False)
+class PictureFeatures:
+    """One encoded reference picture.
+
+    Attributes:
+        semantic: [S, semantic_dim] tokens of the semantic encoder (ε_img of Eq. 3).
+        prior: [prior_dim] identity vector of the branch's recognition encoder (ε_prior of Eq. 3).
+        branch: `face` or `object`.
+    """
+
+    semantic: Tensor
+    prior: Tensor
+    branch: str
+
+    def __post_init__(self) -> None:
+        if self.branch not in BRANCHES:
+            raise ValueError(f"branch is {self.branch!r}; expected one of {BRANCHES}")
+        if self.semantic.ndim != 2 or self.prior.ndim != 1:
+            raise ValueError(
+                f"semantic and prior have shapes {tuple(self.semantic.shape)} and "
+                f"{tuple(self.prior.shape)}; expected [S, D] and [D]"
+            )

@@ -1,0 +1,126 @@
+"""Tora's motion path: trajectory extractor and motion-guidance fuser (Tora2 section 3.1, Eq. 2).
+
+Parameter names and numbers are those of the published Tora weights.
+"""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(relu(bn(conv(relu(bn(x)))))."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.block1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.block2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.block1(F.relu(self.bn1(x)))
+        return x + self.block2(F.relu(self.bn2(h)))
+
+
+class TrajectoryExtractor(nn.Module):
+    """Turns the motion latent into one motion feature map for each transformer block.
+
+    Args:
+        in_channels: channels of the latent.
+        hidden: channels of every feature map.
+        layers: number of feature maps, one a transformer block.
+        blocks_per_layer: residual blocks between two feature maps.
+    """
+
+    def __init__(
+        self, in_channels: int = 16, hidden: int = 128, layers: int = 42, blocks_per_layer: int = 2
+    ) -> None:
+        super().__init__()
+        self.blocks_per_layer = blocks_per_layer
+        self.conv_in = nn.Conv2d(4 * in_channels, hidden, 3, padding=1)
+        self.body = nn.ModuleList(ResidualBlock(hidden) for _ in range(layers * blocks_per_layer))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        self.eval()
+
+    def train(self, mode: bool = True) -> "TrajectoryExtractor":
+        """Batch statistics stay frozen: the extractor always normalises with its running ones."""
+        return super().train(False)
+
+    def forward(self, latent: Tensor) -> list[Tensor]:
+        """Extract motion features.
+
+        Args:
+            latent: [B, C, T, H, W] motion latent, already scaled; odd sides are zero-padded.
+
+        Returns:
+            `layers` tensors of [B * T, hidden, ceil(H / 2), ceil(W / 2)].
+        """
+        x = rearrange(latent, "b c t h w -> (b t) c h w")
+        x = F.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2))
+        x = self.conv_in(F.pixel_unshuffle(x, 2))
+        features = []
+        for index, block in enumerate(self.body):
+            x = block(x)
+            if (index + 1) % self.blocks_per_layer == 0:
+                features.append(x)
+        return features
+
+
+class MotionGuidanceFuser(nn.Module):
+    """Adaptive norm that lets a motion feature modulate the video tokens of one block (Eq. 2).
+
+    The published form is a residual, h + GroupNorm(h) * gamma + beta.
+
+    Args:
+        dim: channels of the video tokens.
+        feature_dim: channels of the motion feature.
+    """
+
+    def __init__(self, dim: int, feature_dim: int = 128) -> None:
+        super().__init__()
+        inner = dim // 4
+        self.flow_gamma_spatial = nn.Conv2d(feature_dim, inner, 3, padding=1)
+        self.flow_gamma_temporal = nn.Conv1d(inner, dim, 3, padding=1, padding_mode="replicate")
+        self.flow_beta_spatial = nn.Conv2d(feature_dim, inner, 3, padding=1)
+        self.flow_beta_temporal = nn.Conv1d(inner, dim, 3, padding=1, padding_mode="replicate")
+        self.flow_cond_norm = nn.GroupNorm(32, dim)
+        for conv in (self.flow_gamma_temporal, self.flow_beta_temporal):
+            nn.init.zeros_(conv.weight)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, h: Tensor, feature: Tensor, frames: int) -> Tensor:
+        """Fuse one motion feature into the tokens.
+
+        Args:
+            h: [B * T, C, H, W] video tokens after norm1's modulation.
+            feature: [B' * T, F, H, W] motion feature; B is a multiple of B', so that the halves of
+                classifier-free guidance share one feature.
+            frames: T, the number of latent frames.
+
+        Returns:
+            [B * T, C, H, W].
+        """
+        return h + self.residual(h, feature, frames)
+
+    def residual(self, h: Tensor, feature: Tensor, frames: int) -> Tensor:
+        """What `forward` adds to `h`; same shapes."""
+        gamma = self._project(feature, self.flow_gamma_spatial, self.flow_gamma_temporal, frames)
+        beta = self._project(feature, self.flow_beta_spatial, self.flow_beta_temporal, frames)
+        normed = self.flow_cond_norm(h)
+        repeats = h.shape[0] // gamma.shape[0]
+        if repeats == 1:
+            return torch.addcmul(beta, normed, gamma)
+        normed = normed.unflatten(0, (repeats, gamma.shape[0]))
+        return torch.addcmul(beta, normed, gamma).flatten(0, 1)
+
+    @staticmethod
+    def _project(feature: Tensor, spatial: nn.Conv2d, temporal: nn.Conv1d, frames: int) -> Tensor:
+        x = spatial(feature)
+        height, width = x.shape[-2:]
+        x = temporal(rearrange(x, "(b t) c h w -> (b h w) c t", t=frames))
+        return rearrange(x, "(b h w) c t -> (b t) c h w", h=height, w=width)
