@@ -15,7 +15,7 @@ COINCIDENT = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Polyline:
-    """Vertices [M, 2] in pixels (x, y), the arc length [M] at each, and [n] at each control point."""
+    """Vertices [M, 2] in pixels (x, y), and the arc length at each [M] and at each point [n]."""
 
     vertices: Array
     lengths: Array
@@ -71,11 +71,12 @@ def _spline(points: Array) -> tuple[Array, npt.NDArray[np.int64]]:
 
 def _knot(start: Array, end: Array) -> Array:
     """Centripetal knot intervals [S, 1] between points [S, 2]."""
-    return np.sqrt(np.linalg.norm(end - start, axis=-1, keepdims=True))
+    interval: Array = np.sqrt(np.linalg.norm(end - start, axis=-1, keepdims=True))
+    return interval
 
 
 def _barry_goldman(p0: Array, p1: Array, p2: Array, p3: Array) -> Array:
-    """Vertices [S, STEPS, 2] after p1, up to p2, of the segments p1-p2 with neighbours p0 and p3."""
+    """Vertices [S, STEPS, 2] after p1 and up to p2 of segments [S, 2] with neighbours p0 and p3."""
     t1 = _knot(p0, p1)
     t2 = t1 + _knot(p1, p2)
     t3 = t2 + _knot(p2, p3)

@@ -19,7 +19,7 @@ class Tracks:
 
     Attributes:
         points: [N, T, 2] float32 pixels (x, y); origin top-left, y down; x = 0 is the left edge of
-            the frame and x = width the right one. Defined at every frame, and may lie off the frame.
+            the frame, x = width the right one. Defined at every frame; may lie off the frame.
         visible: [N, T] bool.
         entity: [N] int64 index into the document's entities, -1 for a free track.
         width: width of the frame in pixels.

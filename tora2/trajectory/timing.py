@@ -47,4 +47,5 @@ def lengths_over_time(track: Track, control_lengths: Array, frames: int) -> Arra
     after = np.minimum(before + 1, len(keys) - 1)
     span = np.maximum(key_frames[after] - key_frames[before], 1)
     eased = ease((frame - key_frames[before]) / span, track.easing)
-    return lengths[before] + eased * (lengths[after] - lengths[before])
+    result: Array = lengths[before] + eased * (lengths[after] - lengths[before])
+    return result
