@@ -1,0 +1,203 @@
+/**
+ * Everything a key, a button or a menu can do to the document, on the store's current selection.
+ *
+ * @typedef {import("./store.mjs").Store} Store
+ * @typedef {import("./types.mjs").Doc} Doc
+ * @typedef {import("./types.mjs").Vec} Vec
+ * @typedef {import("./types.mjs").Track} Track
+ */
+import { simplify } from "./geometry.mjs";
+import {
+  addEntity,
+  extract,
+  mapTracks,
+  merge,
+  movePoints,
+  removePoints,
+  reversed,
+  setKey,
+  shifted,
+  transformPoints,
+  updateTracks,
+  withRange,
+} from "./model.mjs";
+import { NOTHING, onlyPoint, wholeTracks } from "./selection.mjs";
+import { isEditable } from "./store.mjs";
+
+const PASTE_OFFSET = 0.03;
+const SIMPLIFY_PX = 1;
+
+/**
+ * The selected tracks that may be changed.
+ * @param {Store} store
+ * @returns {string[]}
+ */
+export function chosen({ state }) {
+  return state.doc.tracks
+    .filter((track) => state.selection.has(track.id) && isEditable(state, track))
+    .map((track) => track.id);
+}
+
+/** @param {Store} store */
+export function selectAll(store) {
+  const { state } = store;
+  const ids = state.doc.tracks.filter((t) => isEditable(state, t)).map((t) => t.id);
+  store.set({ selection: wholeTracks(state.doc, ids) });
+}
+
+/** @param {Store} store */
+export function remove(store) {
+  const ids = new Set(chosen(store));
+  const { doc, selection } = store.state;
+  const unlocked = new Map([...selection].filter(([id]) => ids.has(id)));
+  if (unlocked.size) store.edit(removePoints(doc, unlocked), { selection: NOTHING, drawing: null });
+}
+
+/**
+ * @param {Store} store
+ * @param {Vec} px
+ */
+export function nudge(store, px) {
+  const { doc, selection } = store.state;
+  const by = { x: px.x / doc.width, y: px.y / doc.height };
+  if (chosen(store).length) store.edit(movePoints(doc, selection, by));
+}
+
+/**
+ * @param {Store} store
+ * @param {{scaleX?: number, scaleY?: number, angle?: number}} by
+ */
+export function transformSelection(store, by) {
+  const { doc, selection } = store.state;
+  if (chosen(store).length) store.edit(transformPoints(doc, selection, by));
+}
+
+/** @param {Store} store */
+export function duplicate(store) {
+  const ids = chosen(store);
+  if (ids.length) insert(store, extract(store.state.doc, ids), true);
+}
+
+/**
+ * Add the tracks of another document, selected.
+ * @param {Store} store
+ * @param {Doc} other
+ * @param {boolean} [aside] a little off, so that a copy does not hide its original
+ * @returns {number} how many tracks were added
+ */
+export function insert(store, other, aside = false) {
+  const { doc } = store.state;
+  const off = aside ? PASTE_OFFSET : 0;
+  const { doc: next, ids } = merge(doc, other, { x: off, y: off });
+  if (ids.length) {
+    store.edit(next, { selection: wholeTracks(next, ids), tool: "select", drawing: null });
+  }
+  return ids.length;
+}
+
+/** @param {Store} store @param {Partial<Track>} patch */
+export function update(store, patch) {
+  const ids = chosen(store);
+  if (ids.length) store.edit(updateTracks(store.state.doc, ids, patch));
+}
+
+/** @param {Store} store */
+export function toggleCurve(store) {
+  const ids = chosen(store);
+  const first = store.state.doc.tracks.find((t) => t.id === ids[0]);
+  const curve = (first?.curve ?? store.state.curve) === "spline" ? "linear" : "spline";
+  store.set({ curve });
+  update(store, { curve });
+}
+
+/** @param {Store} store */
+export function reverse(store) {
+  const ids = chosen(store);
+  if (ids.length) store.edit(mapTracks(store.state.doc, ids, reversed));
+}
+
+/** Drop the points that hardly bend the path; points tied to a frame stay. @param {Store} store */
+export function simplifySelection(store) {
+  const { doc } = store.state;
+  const ids = chosen(store);
+  if (!ids.length) return;
+  const thin = (/** @type {Track} */ track) => {
+    const px = track.points.map((p) => ({ ...p, x: p.x * doc.width, y: p.y * doc.height }));
+    const kept = simplify(px, SIMPLIFY_PX).map((p) => track.points[px.indexOf(p)]);
+    return { ...track, points: kept };
+  };
+  const next = mapTracks(doc, ids, thin);
+  store.edit(next, { selection: wholeTracks(next, ids) });
+}
+
+/** Tie the selected point to the playhead's frame, or untie it. @param {Store} store */
+export function toggleKey(store) {
+  const { doc, selection, frame } = store.state;
+  const point = onlyPoint(doc, selection);
+  if (!point || !isEditable(store.state, point.track)) return;
+  const { track, index } = point;
+  const tied = track.points[index].frame !== undefined;
+  store.edit(setKey(doc, track.id, index, tied ? null : frame));
+}
+
+/** @param {Store} store @param {"start" | "end"} edge */
+export function trim(store, edge) {
+  const { doc, frame } = store.state;
+  const ids = chosen(store);
+  if (!ids.length) return;
+  store.edit(
+    mapTracks(doc, ids, (t) =>
+      edge === "start" ? withRange(t, Math.min(frame, t.end), t.end) : withRange(t, t.start, frame),
+    ),
+  );
+}
+
+/** @param {Store} store @param {number} by frames */
+export function shiftTime(store, by) {
+  const { doc } = store.state;
+  const ids = chosen(store);
+  if (ids.length) store.edit(mapTracks(doc, ids, (t) => shifted(t, by, doc.frames)));
+}
+
+/** @param {Store} store @param {string | null} entity */
+export function assign(store, entity) {
+  store.set({ entity });
+  update(store, { entity });
+}
+
+/** @param {Store} store @param {string} name */
+export function newEntity(store, name) {
+  const added = addEntity(store.state.doc, name);
+  if (added) store.edit(added.doc, { entity: added.id });
+}
+
+/** @param {Store} store @param {number} frame */
+export function goTo(store, frame) {
+  const last = store.state.doc.frames - 1;
+  store.set({ frame: Math.min(last, Math.max(0, Math.round(frame))) });
+}
+
+/**
+ * Select the next point, track by track.
+ * @param {Store} store
+ * @param {number} step
+ */
+export function cyclePoint(store, step) {
+  const { state } = store;
+  const places = state.doc.tracks
+    .filter((track) => isEditable(state, track))
+    .flatMap((track) => track.points.map((_, index) => ({ id: track.id, index })));
+  if (!places.length) return;
+  const now = onlyPoint(state.doc, state.selection);
+  const at = now ? places.findIndex((p) => p.id === now.track.id && p.index === now.index) : -1;
+  const from = at < 0 && step < 0 ? 0 : at;
+  const { id, index } = places[(from + step + places.length) % places.length];
+  store.set({ selection: new Map([[id, new Set([index])]]), tool: "select" });
+}
+
+/** @param {Store} store @param {string} key a layer key or a track's id @param {"hidden" | "locked"} what */
+export function toggleFlag(store, key, what) {
+  const next = new Set(store.state[what]);
+  if (!next.delete(key)) next.add(key);
+  store.set({ [what]: next });
+}

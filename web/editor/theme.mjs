@@ -1,0 +1,47 @@
+/**
+ * Colours of the canvases, read from the host's palette so that themes apply.
+ *
+ * @typedef {{surround: string, frame: string, border: string, text: string, muted: string,
+ *   accent: string, warning: string, halo: string, handle: string, raised: string, grid: string,
+ *   font: string}} Theme
+ */
+
+/** @type {Theme} */
+export const FALLBACK = Object.freeze({
+  surround: "#1b1c1f",
+  frame: "#2b2d31",
+  border: "#5a5d66",
+  text: "#e6e6e6",
+  muted: "#9a9da6",
+  accent: "#4c9ffe",
+  warning: "#ffb020",
+  halo: "rgba(0,0,0,0.55)",
+  handle: "#ffffff",
+  raised: "#33353b",
+  grid: "rgba(140,145,160,0.22)",
+  font: "11px system-ui, sans-serif",
+});
+
+/**
+ * @param {Element} element inside the editor, where editor.css has resolved the host's variables
+ * @returns {Theme}
+ */
+export function themeOf(element) {
+  const style = getComputedStyle(element);
+  const read = (/** @type {string} */ name, /** @type {string} */ fallback) =>
+    style.getPropertyValue(name).trim() || fallback;
+  return {
+    surround: read("--tora2-surround", FALLBACK.surround),
+    frame: read("--tora2-frame", FALLBACK.frame),
+    border: read("--tora2-border", FALLBACK.border),
+    text: read("--tora2-text", FALLBACK.text),
+    muted: read("--tora2-muted", FALLBACK.muted),
+    accent: read("--tora2-accent", FALLBACK.accent),
+    warning: read("--tora2-warning", FALLBACK.warning),
+    halo: read("--tora2-halo", FALLBACK.halo),
+    handle: read("--tora2-handle", FALLBACK.handle),
+    raised: read("--tora2-raised", FALLBACK.raised),
+    grid: read("--tora2-grid", FALLBACK.grid),
+    font: `11px ${style.fontFamily || "system-ui, sans-serif"}`,
+  };
+}

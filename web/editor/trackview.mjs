@@ -1,0 +1,261 @@
+/**
+ * Paints one track: its path, the ticks where frames fall, its points, and where it is now.
+ *
+ * @typedef {import("./types.mjs").Track} Track
+ * @typedef {import("./types.mjs").Viewport} Viewport
+ * @typedef {import("./view.mjs").Stage} Stage
+ * @typedef {import("./sampling.mjs").Sampled} Sampled
+ */
+import { sampleTrack, SPEED_LIMIT, tooFast, visibleAt } from "./sampling.mjs";
+import { toCss } from "./viewport.mjs";
+
+/** Below this many css pixels between neighbours a vertex adds nothing to be seen. */
+const VERTEX_SPACING = 2;
+/** Every point of every track is drawn as a handle up to here; beyond, those that are selected. */
+const MANY_POINTS = 400;
+
+/** @type {WeakMap<Sampled, {scale: number, path: Path2D}>} */
+const paths = new WeakMap();
+
+/**
+ * @param {Stage} stage
+ * @param {Track} track
+ * @param {string} color
+ */
+export function paintTrack(stage, track, color) {
+  const { context, state, view, theme } = stage;
+  const sampled = sampleTrack(track, state.doc);
+  const chosen = state.selection.get(track.id);
+  const strong = chosen !== undefined || state.hover?.track === track.id;
+  if (track.points.length > 1) {
+    const path = pathOf(sampled, view.scale);
+    context.save();
+    context.translate(view.x, view.y);
+    context.lineJoin = "round";
+    context.lineCap = "round";
+    context.strokeStyle = theme.halo;
+    context.lineWidth = strong ? 5.5 : 4;
+    context.stroke(path);
+    context.strokeStyle = color;
+    context.lineWidth = strong ? 3 : 2;
+    context.stroke(path);
+    context.restore();
+    if (tooFast(track, state.doc)) paintTooFast(stage, track, sampled);
+    if (strong || state.selection.size === 0) paintTicks(stage, track, sampled);
+    paintArrow(stage, sampled, color, strong);
+  }
+  paintPoints(stage, track, color, chosen);
+  paintNow(stage, track, sampled, color);
+}
+
+/**
+ * The path at a scale, in css pixels from the frame's corner.
+ * @param {Sampled} sampled
+ * @param {number} scale
+ */
+function pathOf(sampled, scale) {
+  const known = paths.get(sampled);
+  if (known?.scale === scale) return known.path;
+  const { x, y, length } = sampled.path;
+  const path = new Path2D();
+  path.moveTo(x[0] * scale, y[0] * scale);
+  const spacing = VERTEX_SPACING / scale;
+  const last = x.length - 1;
+  let drawn = 0;
+  for (let i = 1; i <= last; i++) {
+    if (i < last && length[i] - drawn < spacing) continue;
+    path.lineTo(x[i] * scale, y[i] * scale);
+    drawn = length[i];
+  }
+  paths.set(sampled, { scale, path });
+  return path;
+}
+
+/**
+ * Short strokes across the path, one a frame, longer at whole seconds.
+ * @param {Stage} stage
+ * @param {Track} track
+ * @param {Sampled} sampled
+ */
+function paintTicks({ context, state, view, theme }, track, { x, y }) {
+  const second = Math.max(1, Math.round(state.doc.fps));
+  context.strokeStyle = theme.handle;
+  context.lineWidth = 1;
+  context.beginPath();
+  let lastX = NaN;
+  let lastY = NaN;
+  for (let f = track.start; f <= track.end; f++) {
+    const a = Math.max(track.start, f - 1);
+    const b = Math.min(track.end, f + 1);
+    const dx = x[b] - x[a];
+    const dy = y[b] - y[a];
+    const norm = Math.hypot(dx, dy);
+    const cx = x[f] * view.scale + view.x;
+    const cy = y[f] * view.scale + view.y;
+    if (norm < 1e-6 || Math.hypot(cx - lastX, cy - lastY) < 2.5) continue;
+    lastX = cx;
+    lastY = cy;
+    const half = (f % second === 0 ? 5 : 2.5) / norm;
+    context.moveTo(cx - dy * half, cy + dx * half);
+    context.lineTo(cx + dy * half, cy - dx * half);
+  }
+  context.stroke();
+}
+
+/**
+ * @param {Stage} stage
+ * @param {Track} track
+ * @param {Sampled} sampled
+ */
+function paintTooFast({ context, state, view, theme }, track, { x, y, fastest }) {
+  const limit = SPEED_LIMIT * state.doc.width;
+  context.strokeStyle = theme.warning;
+  context.lineWidth = 3;
+  context.setLineDash([3, 3]);
+  context.beginPath();
+  for (let f = track.start + 1; f <= track.end; f++) {
+    if (Math.hypot(x[f] - x[f - 1], y[f] - y[f - 1]) <= limit) continue;
+    context.moveTo(x[f - 1] * view.scale + view.x, y[f - 1] * view.scale + view.y);
+    context.lineTo(x[f] * view.scale + view.x, y[f] * view.scale + view.y);
+  }
+  context.stroke();
+  context.setLineDash([]);
+  const cx = ((x[fastest] + x[fastest - 1]) / 2) * view.scale + view.x;
+  const cy = ((y[fastest] + y[fastest - 1]) / 2) * view.scale + view.y - 14;
+  context.fillStyle = theme.warning;
+  context.beginPath();
+  context.moveTo(cx, cy - 8);
+  context.lineTo(cx + 9, cy + 7);
+  context.lineTo(cx - 9, cy + 7);
+  context.closePath();
+  context.fill();
+  context.fillStyle = "#1b1c1f";
+  context.fillRect(cx - 1, cy - 3, 2, 5);
+  context.fillRect(cx - 1, cy + 3.5, 2, 2);
+}
+
+/**
+ * @param {Stage} stage
+ * @param {Sampled} sampled
+ * @param {string} color
+ * @param {boolean} strong
+ */
+function paintArrow({ context, view, theme }, { path: { x, y } }, color, strong) {
+  const last = x.length - 1;
+  let from = last - 1;
+  while (from > 0 && Math.hypot(x[last] - x[from], y[last] - y[from]) * view.scale < 6) from--;
+  const angle = Math.atan2(y[last] - y[from], x[last] - x[from]);
+  const size = strong ? 11 : 9;
+  context.save();
+  context.translate(x[last] * view.scale + view.x, y[last] * view.scale + view.y);
+  context.rotate(angle);
+  context.beginPath();
+  context.moveTo(size + 3, 0);
+  context.lineTo(3 - size * 0.2, size * 0.6);
+  context.lineTo(3 - size * 0.2, -size * 0.6);
+  context.closePath();
+  context.fillStyle = color;
+  context.strokeStyle = theme.halo;
+  context.lineWidth = 1;
+  context.fill();
+  context.stroke();
+  context.restore();
+}
+
+/**
+ * Control points; a point tied to a frame is a diamond, an anchor a ring with a cross.
+ * @param {Stage} stage
+ * @param {Track} track
+ * @param {string} color
+ * @param {Set<number> | undefined} chosen
+ */
+function paintPoints({ context, state, view, theme }, track, color, chosen) {
+  const { width, height } = state.doc;
+  if (track.points.length === 1) return paintAnchor({ context, state, view, theme }, track, color, chosen);
+  const count = state.doc.tracks.reduce((sum, t) => sum + t.points.length, 0);
+  if (!chosen && count > MANY_POINTS) return;
+  const inner = track.points.length - 1;
+  track.points.forEach((point, i) => {
+    const x = point.x * width * view.scale + view.x;
+    const y = point.y * height * view.scale + view.y;
+    const active = chosen?.has(i) ?? false;
+    const r = chosen ? (active ? 5 : 4) : 3;
+    context.beginPath();
+    if (i > 0 && i < inner && point.frame !== undefined) {
+      context.moveTo(x, y - r - 2);
+      context.lineTo(x + r + 2, y);
+      context.lineTo(x, y + r + 2);
+      context.lineTo(x - r - 2, y);
+      context.closePath();
+    } else {
+      context.arc(x, y, r, 0, 2 * Math.PI);
+    }
+    context.fillStyle = active ? color : theme.handle;
+    context.strokeStyle = active ? theme.handle : color;
+    context.lineWidth = active ? 2 : 1.5;
+    context.fill();
+    context.stroke();
+  });
+}
+
+/**
+ * @param {Stage} stage
+ * @param {Track} track
+ * @param {string} color
+ * @param {Set<number> | undefined} chosen
+ */
+function paintAnchor({ context, state, view, theme }, track, color, chosen) {
+  const { x, y } = toCss(view, {
+    x: track.points[0].x * state.doc.width,
+    y: track.points[0].y * state.doc.height,
+  });
+  const r = chosen ? 8 : 7;
+  for (const [stroke, line] of /** @type {[string, number][]} */ ([
+    [theme.halo, 4.5],
+    [chosen ? theme.handle : color, 2.25],
+  ])) {
+    context.strokeStyle = stroke;
+    context.lineWidth = line;
+    context.beginPath();
+    context.arc(x, y, r, 0, 2 * Math.PI);
+    context.moveTo(x - r - 3, y);
+    context.lineTo(x - r + 4, y);
+    context.moveTo(x + r - 4, y);
+    context.lineTo(x + r + 3, y);
+    context.moveTo(x, y - r - 3);
+    context.lineTo(x, y - r + 4);
+    context.moveTo(x, y + r - 4);
+    context.lineTo(x, y + r + 3);
+    context.stroke();
+  }
+  context.fillStyle = color;
+  context.beginPath();
+  context.arc(x, y, 2.5, 0, 2 * Math.PI);
+  context.fill();
+}
+
+/**
+ * Where the track is at the playhead.
+ * @param {Stage} stage
+ * @param {Track} track
+ * @param {Sampled} sampled
+ * @param {string} color
+ */
+function paintNow({ context, state, view, theme }, track, { x, y }, color) {
+  if (track.points.length === 1 || !visibleAt(track, state.frame)) return;
+  const f = state.frame;
+  const cx = x[f] * view.scale + view.x;
+  const cy = y[f] * view.scale + view.y;
+  context.fillStyle = color;
+  context.strokeStyle = theme.handle;
+  context.lineWidth = 2.5;
+  context.beginPath();
+  context.arc(cx, cy, 7, 0, 2 * Math.PI);
+  context.fill();
+  context.stroke();
+  context.strokeStyle = theme.halo;
+  context.lineWidth = 1;
+  context.beginPath();
+  context.arc(cx, cy, 8.75, 0, 2 * Math.PI);
+  context.stroke();
+}
