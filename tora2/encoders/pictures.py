@@ -1,0 +1,203 @@
+"""Pictures from files and hosts, as tensors: decoding, alpha, white background, square, size."""
+
+import io
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+MAX_PIXELS = 100_000_000
+MAX_SIDE = 2048
+# Decoders written for pictures; Pillow's others run programs (EPS) or parse documents.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
+
+_DECODING = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture in memory.
+
+    Attributes:
+        rgb: uint8 [3, H, W], sRGB as stored; origin top-left.
+        alpha: float32 [H, W] in [0, 1], 1 where the picture is opaque; None when all of it is.
+    """
+
+    rgb: Tensor
+    alpha: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.rgb.dtype != torch.uint8 or self.rgb.ndim != 3 or self.rgb.shape[0] != 3:
+            raise ValueError(
+                f"picture is {self.rgb.dtype} {tuple(self.rgb.shape)}; expected uint8 [3, H, W]"
+            )
+        if self.alpha is not None and self.alpha.shape != self.rgb.shape[1:]:
+            raise ValueError(
+                f"alpha is {tuple(self.alpha.shape)}; expected {tuple(self.rgb.shape[1:])} "
+                "as the picture"
+            )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.rgb.shape[1], self.rgb.shape[2]
+
+
+def load_picture(
+    source: str | os.PathLike[str] | bytes, name: str | None = None, max_side: int = MAX_SIDE
+) -> Picture:
+    """Decode an image file, turned upright, its first frame when it is animated.
+
+    Args:
+        source: a path, or the bytes of a file.
+        name: what errors call it; the path, or "the image" for bytes.
+        max_side: longer pictures are scaled down so that their long side is this many pixels.
+
+    Raises:
+        ValueError: if the file is missing, not an image, damaged, or of more than `MAX_PIXELS`.
+    """
+    name = name or ("the image" if isinstance(source, bytes) else os.fspath(source))
+    with _reading(name):
+        if isinstance(source, bytes):
+            data = source
+        else:
+            with open(source, "rb") as file:
+                data = file.read()
+        Image.init()
+        known = [f for f in FORMATS if f in Image.OPEN]
+        with Image.open(io.BytesIO(data), formats=known) as image:
+            width, height = image.size
+            if width * height <= MAX_PIXELS:
+                image.draft("RGB", (max_side, max_side))
+                return _picture(ImageOps.exif_transpose(image), max_side)
+    raise ValueError(_too_large(name, f"{width}x{height} pixels"))
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise ValueError(f"{name} does not exist; expected an image file") from error
+        except Image.DecompressionBombError as error:
+            raise ValueError(_too_large(name, "too many pixels")) from error
+        except _DECODING as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            if isinstance(error, UnidentifiedImageError):
+                reason = "its content is not recognised"
+            raise ValueError(
+                f"{name} cannot be read as an image ({reason}); "
+                "expected a whole JPEG, PNG, WebP, GIF, BMP or TIFF file"
+            ) from error
+
+
+def _too_large(name: str, size: str) -> str:
+    return f"{name} has {size}; expected at most {MAX_PIXELS // 1_000_000} million"
+
+
+def _picture(image: Image.Image, max_side: int) -> Picture:
+    image = _eight_bit(image)
+    transparent = image.has_transparency_data
+    image = image.convert("RGBA" if transparent else "RGB")
+    if max(image.size) > max_side:
+        image.thumbnail((max_side, max_side), Image.Resampling.BICUBIC)
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    if not transparent or bool((pixels[3] == 255).all()):
+        return Picture(pixels[:3].contiguous())
+    return Picture(pixels[:3].contiguous(), pixels[3].float() / 255)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Greyscale of 16 or 32 bits to `L`; floats are taken as [0, 1]."""
+    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
+        return image
+    values = np.asarray(image).astype(np.float64)
+    limit = 1.0 if image.mode == "F" else 65535.0
+    if values.min() < 0 or values.max() > limit or not np.isfinite(values).all():
+        raise ValueError(f"its values leave [0, {limit:g}]")
+    return Image.fromarray(np.round(values * (255 / limit)).astype(np.uint8))
+
+
+def picture_from_tensor(image: Tensor, mask: Tensor | None = None) -> Picture:
+    """A host's picture, and optionally where the entity is.
+
+    Args:
+        image: [H, W, 3 or 4] in [0, 1]; a fourth channel is alpha.
+        mask: [H', W'] in [0, 1], 1 on the entity, scaled to the picture; multiplies alpha.
+
+    Raises:
+        ValueError: if the shapes are others, or nothing is left visible.
+    """
+    if image.ndim != 3 or image.shape[2] not in (3, 4) or 0 in image.shape:
+        raise ValueError(f"image has shape {tuple(image.shape)}; expected [H, W, 3 or 4]")
+    pixels = image.detach().cpu().float().permute(2, 0, 1)
+    alpha = pixels[3].clamp(0, 1) if len(pixels) == 4 else None
+    if mask is not None:
+        if mask.ndim != 2:
+            raise ValueError(f"mask has shape {tuple(mask.shape)}; expected [H, W]")
+        mask = mask.detach().cpu().float().clamp(0, 1)
+        if mask.shape != pixels.shape[1:]:
+            mask = resize(mask[None], (pixels.shape[1], pixels.shape[2]))[0].clamp(0, 1)
+        alpha = mask if alpha is None else alpha * mask
+    if alpha is not None and not bool((alpha > 0.5).any()):
+        raise ValueError("the mask is empty; expected 1 (white) where the entity is")
+    rgb = (pixels[:3].nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8)
+    return Picture(rgb.contiguous(), alpha)
+
+
+def on_white(picture: Picture) -> Tensor:
+    """uint8 [3, H, W]: the picture over a white background."""
+    if picture.alpha is None:
+        return picture.rgb
+    over = picture.rgb.float() * picture.alpha + 255 * (1 - picture.alpha)
+    return over.round().to(torch.uint8)
+
+
+def pad_square(image: Tensor, fill: int = 255) -> Tensor:
+    """[C, H, W] centred on a square of its long side; `fill` is the value around it."""
+    height, width = image.shape[-2:]
+    rest_y, rest_x = max(0, width - height), max(0, height - width)
+    padding = (rest_x // 2, rest_x - rest_x // 2, rest_y // 2, rest_y - rest_y // 2)
+    return F.pad(image, padding, value=fill)
+
+
+def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bicubic and antialiased.
+
+    Args:
+        image: [C, H, W], uint8 or float.
+        size: (height, width).
+
+    Returns:
+        [C, height, width] of the same dtype; uint8 is rounded and clamped.
+    """
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    out = F.interpolate(image[None].float(), size=size, mode="bicubic", antialias=True)[0]
+    if image.dtype == torch.uint8:
+        return out.round().clamp(0, 255).to(torch.uint8)
+    return out.to(image.dtype)
