@@ -1,0 +1,120 @@
+"""Our own adapter file: safetensors with the configuration in the metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+
+import torch
+from safetensors.torch import save_file
+
+from ..fields import finite, integer, load_json, mapping, sequence, show, text
+from ..files import atomic_path
+from ..models.adapter import Tora2Adapter, Tora2Config
+from .assigning import assign, stored_dtype
+from .weights import Weights
+
+FORMAT = "tora2"
+VERSION = 1
+MAX_CONFIG = 64 * 1024
+MAX_SIZE = 65_536
+
+
+def save_adapter(
+    adapter: Tora2Adapter,
+    path: str | os.PathLike[str],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write an adapter as one safetensors file, whole or not at all.
+
+    Args:
+        adapter: saved in the dtype it is in.
+        path: the file to write.
+        metadata: further texts to keep beside the configuration, such as how it was trained.
+
+    Raises:
+        ValueError: if a metadata value is no text, or its key is one of ours.
+        OSError: if the file cannot be written.
+    """
+    ours = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "tora2_config": json.dumps(adapter.config.to_dict()),
+    }
+    for key, value in (metadata or {}).items():
+        if key in ours or not isinstance(key, str) or not isinstance(value, str):
+            raise ValueError(
+                f"metadata {show(key)}: {show(value)} cannot be saved, "
+                f"expected texts under keys other than {', '.join(ours)}"
+            )
+    tensors = {name: t.detach().cpu().contiguous() for name, t in adapter.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, {**(metadata or {}), **ours})
+
+
+def is_adapter_file(weights: Weights) -> bool:
+    """Whether a file says that it is our own."""
+    return "tora2_config" in weights.metadata or weights.metadata.get("format") == FORMAT
+
+
+def read_config(weights: Weights) -> Tora2Config:
+    """The configuration in the metadata of our own file.
+
+    Raises:
+        ValueError: if a newer Tora2 wrote it, or a field is unknown or out of bounds.
+    """
+    where = weights.path
+    version = weights.metadata.get("version", "")
+    if not version.isdecimal() or len(version) > 9 or int(version) < 1:
+        raise ValueError(f"{where} has the version {show(version)}, expected 1 to {VERSION}")
+    if int(version) > VERSION:
+        raise ValueError(
+            f"{where} has the version {version}, expected at most {VERSION}: "
+            "a newer Tora2 wrote this file"
+        )
+    config = weights.metadata.get("tora2_config", "")
+    try:
+        return parse_config(load_json(config, "tora2_config", MAX_CONFIG))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def parse_config(value: object) -> Tora2Config:
+    """An adapter configuration out of untrusted JSON; fields that are absent keep their default.
+
+    Raises:
+        ValueError: if a field is unknown, of another type or out of bounds.
+    """
+    defaults = Tora2Config().to_dict()
+    values: dict[str, object] = {}
+    for key, item in mapping(value, "tora2_config", (), defaults).items():
+        if key == "capabilities":
+            items = sequence(item, key, 1, 3)
+            values[key] = tuple(text(name, key, 20) for name in items)
+        elif isinstance(defaults[key], float):
+            values[key] = finite(item, key)
+        elif isinstance(defaults[key], str):
+            values[key] = text(item, key, 40)
+        else:
+            values[key] = integer(item, key, 1, 1_000 if key == "layers" else MAX_SIZE)
+    return Tora2Config.from_dict(values)
+
+
+def adapter_from(weights: Weights, dtype: torch.dtype | None = None) -> Tora2Adapter:
+    """Build the adapter of our own file; see `load_adapter`."""
+    config = read_config(weights)
+    if config.layers > len(weights.tensors):
+        raise ValueError(
+            f"{weights.path} has {len(weights.tensors)} tensors for {config.layers} layers: "
+            "download it again"
+        )
+    adapter = empty_adapter(config)
+    assign(adapter, weights.tensors, weights.path, dtype or stored_dtype(weights.tensors))
+    return adapter
+
+
+def empty_adapter(config: Tora2Config) -> Tora2Adapter:
+    """An adapter without memory for its parameters (the meta device)."""
+    with torch.device("meta"):
+        return Tora2Adapter(config)

@@ -1,0 +1,132 @@
+"""Weights as they lie in a file: named tensors mapped from disk, nothing executed or copied."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ..fields import show
+
+MAX_HEADER = 100_000_000
+AGAIN = "download it again"
+
+_POINTER = b"version https://git-lfs"
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Named tensors and the text beside them.
+
+    Attributes:
+        path: the file or folder they come from, for messages.
+        format: `safetensors` or `torch`.
+        tensors: mapped from disk; read when they are used.
+        metadata: of a safetensors file, text only.
+        config: the content of a folder's config.json, if there is one.
+    """
+
+    path: Path
+    format: str
+    tensors: Mapping[str, Tensor]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, object] | None = None
+
+
+def read_file(path: str | os.PathLike[str]) -> Weights:
+    """Map one weights file; its kind is told by its first bytes, never by its name.
+
+    Args:
+        path: a safetensors file, or a torch file in the zip format.
+
+    Raises:
+        ValueError: with one sentence, for anything else, and for a damaged or half-downloaded file.
+        OSError: if the file is missing or not readable.
+    """
+    from .torch_pickle import read_torch
+
+    path = Path(path)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(512)
+    if not start:
+        raise ValueError(f"{path} is empty (0 bytes), expected weights: {AGAIN}")
+    if start.startswith(_POINTER):
+        raise ValueError(_pointer_sentence(path, start))
+    if start.startswith(b"GGUF"):
+        raise ValueError(
+            f"{path} is a GGUF file, which only a GGUF loader of the host reads: load the "
+            "transformer with the Unet Loader of ComfyUI-GGUF, and the adapter on its own"
+        )
+    if start.startswith(b"PK\x03\x04"):
+        return Weights(path, "torch", read_torch(path))
+    if start[0] == 0x80 and start[1:2] < b"\x06" and not _plausible_header(start, size):
+        raise ValueError(
+            f"{path} is a bare pickle, which could run code when it is read, "
+            "expected safetensors or a torch file in the zip format"
+        )
+    if start.lstrip()[:1] in (b"<", b"{", b"["):
+        kind = "a web page" if start.lstrip()[:1] == b"<" else "JSON text"
+        raise ValueError(f"{path} is {kind}, expected weights (safetensors or a torch file)")
+    return _read_safetensors(path, start, size)
+
+
+def _pointer_sentence(path: Path, start: bytes) -> str:
+    match = re.search(rb"\nsize (\d{1,15})\b", start)
+    size = f" of {int(match[1]) / 1e9:.2f} GB" if match else ""
+    return (
+        f"{path} is a git-lfs pointer, not the weights{size} it stands for: "
+        "run `git lfs pull` or download the file itself"
+    )
+
+
+def _plausible_header(start: bytes, size: int) -> bool:
+    length = int.from_bytes(start[:8], "little")
+    return 2 <= length <= min(MAX_HEADER, size) and start[8:9] == b"{"
+
+
+def _read_safetensors(path: Path, start: bytes, size: int) -> Weights:
+    if size < 10 or start[8:9] != b"{":
+        raise ValueError(
+            f"{path} starts with {show(start[:8])}, expected weights (safetensors or a torch file)"
+        )
+    length = int.from_bytes(start[:8], "little")
+    if length > MAX_HEADER:
+        raise ValueError(
+            f"{path} claims a safetensors header of {length} bytes, "
+            f"expected at most {MAX_HEADER}: it is damaged or no safetensors file"
+        )
+    if length > size - 8:
+        raise ValueError(
+            f"{path} is cut off within its header, {size} of at least {8 + length} bytes: {AGAIN}"
+        )
+    _check_length(path, length, size)
+    try:
+        with safe_open(os.fspath(path), framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = dict(file.metadata() or {})
+    except SafetensorError as error:
+        reason = str(error).rstrip(".")
+        raise ValueError(f"{path} is a damaged safetensors file ({reason}): {AGAIN}") from None
+    return Weights(path, "safetensors", tensors, metadata)
+
+
+def _check_length(path: Path, length: int, size: int) -> None:
+    """Say how much of the file is there; safetensors itself only says that it does not fit."""
+    with path.open("rb") as file:
+        file.seek(8)
+        header = file.read(length)
+    try:
+        entries = json.loads(header)
+        ends = [entry["data_offsets"][1] for name, entry in entries.items() if name[:2] != "__"]
+        expected = 8 + length + max(ends, default=0)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        raise ValueError(f"{path} has a damaged safetensors header: {AGAIN}") from None
+    if isinstance(expected, int) and size < expected:
+        raise ValueError(f"{path} is cut off, {size} of {expected} bytes: {AGAIN}")
