@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tora2.trajectory import document as module
 from tora2.trajectory.document import (
     EASINGS,

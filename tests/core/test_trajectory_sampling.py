@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tora2.trajectory import Tracks, parse, sample
 from tora2.trajectory.curves import STEPS, polyline
 from tora2.trajectory.timing import ease

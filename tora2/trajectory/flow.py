@@ -24,11 +24,11 @@ def flow_map(
 ) -> Tensor:
     """Draw the displacement of every track as Gaussian bumps.
 
-    Frame i + 1 holds the displacement from frame i to frame i + 1, at the position of frame i, where
+    Frame i + 1 holds the displacement from frame i to frame i + 1 at the position of frame i, where
     the track is visible at both and that position lies on the frame. A bump peaks at the
     displacement itself; bumps add; frame 0 is empty. At the border they are mirrored without
-    repeating the edge (reflect-101). Every bump is the outer product of two Gaussians, so T frames
-    of N tracks cost 2 N T H W multiply-adds and no convolution.
+    repeating the edge (reflect-101). Every bump is the outer product of two Gaussians, so N tracks
+    cost 2 N H W multiply-adds a frame, where a direct convolution costs 2 kernel^2 H W.
 
     Args:
         tracks: sampled tracks, rescaled here from their own frame to `size`.

@@ -1,0 +1,165 @@
+"""Trajectory files: what other tools write becomes a document, and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ...fields import load_json, refuse
+from ...files import atomic_path
+from ..document import TrajectoryDocument, dumps, parse
+from ..sampling import sample
+from .host import dumps_tracks, from_host, read_npz, to_host, write_npz
+from .text import (
+    COLUMNS,
+    dumps_csv,
+    dumps_points,
+    dumps_tora,
+    from_points,
+    from_tora,
+    read_csv,
+    read_tora,
+)
+
+__all__ = ["FORMATS", "from_host", "load", "loads", "save", "to_host"]
+
+FORMATS = ("document", "points", "tracks", "csv", "tora")
+MAX_FILE = 64 * 1024 * 1024
+_EXTENSIONS = {".json": "document", ".npz": "tracks", ".csv": "csv", ".txt": "tora"}
+
+PathLike = str | os.PathLike[str]
+
+
+def load(
+    path: PathLike | Sequence[PathLike],
+    *,
+    width: int = 720,
+    height: int = 480,
+    frames: int = 49,
+) -> TrajectoryDocument:
+    """Read a trajectory file of any format, told apart by its content.
+
+    Args:
+        path: a file; or several Tora files, which hold a track each.
+        width: width of the canvas in pixels, for the formats that do not say (all but our own).
+        height: height of the canvas in pixels, likewise.
+        frames: number of frames, 4k + 1, for Tora files alone.
+
+    Returns:
+        The document. Formats with a point for every frame give linear tracks with a key at every
+        point, which sample to exactly those points.
+
+    Raises:
+        OSError: if a file cannot be read.
+        ValueError: with a sentence that names the file, and the line where there is one.
+    """
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    if not paths:
+        raise ValueError("no file is named, expected at least one")
+    contents = [_read(Path(one)) for one in paths]
+    if len(paths) == 1:
+        with _named(paths[0]):
+            return loads(contents[0], width=width, height=height, frames=frames)
+    tracks = []
+    for one, content in zip(paths, contents, strict=True):
+        with _named(one):
+            tracks.append(read_tora(_decode(content)))
+    return from_tora(tracks, frames, (height, width))
+
+
+def loads(
+    content: str | bytes, *, width: int = 720, height: int = 480, frames: int = 49
+) -> TrajectoryDocument:
+    """Read the content of one trajectory file; the arguments and errors are those of `load`."""
+    size = (height, width)
+    if isinstance(content, bytes) and content.startswith(b"PK\x03\x04"):
+        return from_host(read_npz(content), size)
+    text = content if isinstance(content, str) else _decode(content)
+    start = text.lstrip("\ufeff \t\r\n")
+    if start.startswith(("{", "[")):
+        value = load_json(text, "the file", MAX_FILE)
+        if isinstance(value, list):
+            return from_points(value, size)
+        if isinstance(value, Mapping) and "track_path" in value:
+            return from_host(value, size)
+        return parse(text)
+    if start[:5].lower() == COLUMNS[0]:
+        return read_csv(text.removeprefix("\ufeff"), size)
+    return from_tora([read_tora(text)], frames, size)
+
+
+def save(document: TrajectoryDocument, path: PathLike, format: str | None = None) -> list[Path]:
+    """Write a document to a file, which appears whole or not at all.
+
+    Args:
+        document: what to write. All formats but our own are sampled to a point for every frame.
+        path: the file. Tora files hold one track each: `path.txt` becomes `path-1.txt`,
+            `path-2.txt`, ... where there is not exactly one.
+        format: one of `FORMATS`; by default .json is `document`, .npz `tracks`, .csv `csv` and
+            .txt `tora`. `tracks` is JSON text but for .npz; `points` is JSON text.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OSError: if the file cannot be written.
+        ValueError: for an unknown format or extension, or a path that the format cannot hold.
+    """
+    target = Path(path)
+    kind = format or _EXTENSIONS.get(target.suffix.lower())
+    if kind is None:
+        known = ", ".join(_EXTENSIONS)
+        raise refuse("the file extension", target.suffix, f"one of {known}, or a format by name")
+    if kind not in FORMATS:
+        raise refuse("format", kind, f"one of {', '.join(FORMATS)}")
+    if kind == "document":
+        return [_write(target, dumps(document))]
+    tracks = sample(document)
+    if kind == "points":
+        return [_write(target, dumps_points(tracks))]
+    if kind == "csv":
+        return [_write(target, dumps_csv(tracks, [track.id for track in document.tracks]))]
+    if kind == "tora":
+        texts = dumps_tora(tracks)
+        numbered = [target.with_stem(f"{target.stem}-{row + 1}") for row in range(len(texts))]
+        files = [target] if len(texts) == 1 else numbered
+        return [_write(file, text) for file, text in zip(files, texts, strict=True)]
+    if target.suffix.lower() != ".npz":
+        return [_write(target, dumps_tracks(tracks))]
+    with atomic_path(target) as temporary:
+        write_npz(tracks, temporary)
+    return [target]
+
+
+def _write(path: Path, text: str) -> Path:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(text.encode())
+    return path
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(MAX_FILE + 1)
+    if len(content) > MAX_FILE:
+        raise ValueError(f"{path} is too long, expected at most {MAX_FILE} bytes")
+    return content
+
+
+def _decode(content: bytes) -> str:
+    """Text in UTF-8 or, with its byte order mark, UTF-16."""
+    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ValueError(f"line {line} is not UTF-8 text ({error.reason})") from None
+
+
+@contextmanager
+def _named(path: PathLike) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)}: {error}") from error

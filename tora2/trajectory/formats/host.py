@@ -1,0 +1,105 @@
+"""ComfyUI's `TRACKS`: `track_path` [T, N, 2] in pixels and `track_visibility` [T, N]."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..document import MAX_FRAMES, MAX_TRACKS, TrajectoryDocument
+from ..sampling import Tracks
+from .samples import from_arrays
+
+MAX_MEMBER = MAX_TRACKS * MAX_FRAMES * 2 * 8 + 4096
+
+
+def from_host(tracks: Mapping[str, object], size: tuple[int, int]) -> TrajectoryDocument:
+    """Read the host's `TRACKS`.
+
+    Args:
+        tracks: `track_path` [T, N, 2] pixels (x, y) and optionally `track_visibility` [T, N], as
+            tensors, arrays or nested lists.
+        size: (height, width) of the canvas in pixels, which `TRACKS` does not carry.
+
+    Returns:
+        Linear tracks with a key at every frame. A track that disappears and comes back becomes one
+        track for each time it is seen; one that is never seen is left out.
+
+    Raises:
+        ValueError: if the shapes are not the host's, or a visible point is not finite.
+    """
+    if "track_path" not in tracks:
+        raise ValueError(
+            f"TRACKS holds {', '.join(map(str, tracks)) or 'nothing'}, expected track_path"
+        )
+    path = _array(tracks["track_path"], "track_path")
+    if path.ndim != 3 or path.shape[2] != 2:
+        raise ValueError(f"track_path has the shape {path.shape}, expected [T, N, 2]")
+    if path.shape[1] > MAX_TRACKS or path.shape[0] > MAX_FRAMES:
+        raise ValueError(
+            f"track_path has the shape {path.shape}, "
+            f"expected at most {MAX_FRAMES} frames and {MAX_TRACKS} tracks"
+        )
+    visible = np.ones(path.shape[:2], dtype=bool)
+    if tracks.get("track_visibility") is not None:
+        visible = _array(tracks["track_visibility"], "track_visibility") > 0.5
+    if visible.shape != path.shape[:2]:
+        raise ValueError(
+            f"track_visibility has the shape {visible.shape}, "
+            f"expected {path.shape[:2]}, that of track_path"
+        )
+    return from_arrays(path.swapaxes(0, 1), visible.T, size)
+
+
+def to_host(tracks: Tracks) -> dict[str, Tensor]:
+    """The host's `TRACKS`: `track_path` [T, N, 2] float32 and `track_visibility` [T, N] bool."""
+    return {
+        "track_path": tracks.points.transpose(0, 1).contiguous(),
+        "track_visibility": tracks.visible.transpose(0, 1).contiguous(),
+    }
+
+
+def read_npz(content: bytes) -> dict[str, object]:
+    """The arrays of a .npz file; pickled objects and members beyond our bounds are refused."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for member in archive.infolist():
+                if member.file_size > MAX_MEMBER:
+                    size = f"{member.file_size} bytes, expected at most {MAX_MEMBER}"
+                    raise ValueError(f"{member.filename} is {size}")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files if name.startswith("track_")}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, MemoryError) as error:
+        raise ValueError(f"not a complete .npz file ({error})") from error
+
+
+def write_npz(tracks: Tracks, path: Path) -> None:
+    """Write `TRACKS` as a .npz file."""
+    parts = to_host(tracks)
+    np.savez_compressed(
+        path,
+        track_path=parts["track_path"].numpy(),
+        track_visibility=parts["track_visibility"].numpy(),
+    )
+
+
+def dumps_tracks(tracks: Tracks) -> str:
+    """`TRACKS` as JSON text."""
+    return json.dumps({name: part.tolist() for name, part in to_host(tracks).items()})
+
+
+def _array(value: object, name: str) -> npt.NDArray[np.float64]:
+    if isinstance(value, Tensor):
+        value = value.detach().to("cpu", torch.float64).numpy()
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} is not an array of numbers") from None
