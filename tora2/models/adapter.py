@@ -15,7 +15,12 @@ from .binding import (
     masked_mean,
 )
 from .motion import MotionGuidanceFuser, TrajectoryExtractor
-from .personalization import DecoupledPersonalizationExtractor, PersonalizationCrossAttention
+from .personalization import (
+    EXTRACTORS,
+    DecoupledPersonalizationExtractor,
+    LinearExtractor,
+    PersonalizationCrossAttention,
+)
 
 CAPABILITIES = ("motion", "appearance", "binding")
 BINDERS = ("none", "linear", "gated")
@@ -43,6 +48,7 @@ class Tora2Config:
         order: `motion_first` (motion, text, personalization; Table 5) or `personalization_first`.
         contrastive_dim: width of the two heads of Eq. 6.
         capabilities: which parts exist, of `motion`, `appearance`, `binding`.
+        extractor: `dpe`, or one of Table 2's ablations `dino`, `dino_reid`, `dino_reid_face`.
     """
 
     dim: int = 3072
@@ -69,12 +75,17 @@ class Tora2Config:
     order: str = "motion_first"
     contrastive_dim: int = 256
     capabilities: tuple[str, ...] = CAPABILITIES
+    extractor: str = "dpe"
 
     def __post_init__(self) -> None:
         if self.binder not in BINDERS:
             raise ValueError(f"binder {self.binder!r} is unknown; expected one of {BINDERS}")
         if self.order not in ORDERS:
             raise ValueError(f"order {self.order!r} is unknown; expected one of {ORDERS}")
+        if self.extractor not in EXTRACTORS:
+            raise ValueError(
+                f"extractor {self.extractor!r} is unknown; expected one of {EXTRACTORS}"
+            )
         object.__setattr__(self, "capabilities", tuple(self.capabilities))
         unknown = set(self.capabilities) - set(CAPABILITIES)
         if unknown or not self.capabilities:
@@ -199,7 +210,7 @@ class Tora2Adapter(nn.Module):
     """
 
     extractor: TrajectoryExtractor | None
-    personalization: DecoupledPersonalizationExtractor | None
+    personalization: DecoupledPersonalizationExtractor | LinearExtractor | None
     binder: GatedSelfAttention | LinearBinding | None
 
     def __init__(self, config: Tora2Config) -> None:
@@ -216,16 +227,13 @@ class Tora2Adapter(nn.Module):
         self.personalization = None
         self.cross_attention = nn.ModuleDict()
         if appearance:
-            self.personalization = DecoupledPersonalizationExtractor(
-                c.semantic_dim,
-                c.face_dim,
-                c.object_dim,
-                c.qformer_dim,
-                c.queries,
-                c.qformer_depth,
-                c.qformer_heads,
-                c.prior_tokens,
-            )
+            widths = (c.semantic_dim, c.face_dim, c.object_dim, c.qformer_dim)
+            if c.extractor == "dpe":
+                self.personalization = DecoupledPersonalizationExtractor(
+                    *widths, c.queries, c.qformer_depth, c.qformer_heads, c.prior_tokens
+                )
+            else:
+                self.personalization = LinearExtractor(*widths, c.extractor, c.prior_tokens)
             self.to_context = nn.Linear(c.qformer_dim, c.context_dim)
             for layer in range(0, c.layers, c.attention_interval):
                 self.cross_attention[str(layer)] = PersonalizationCrossAttention(
@@ -237,7 +245,8 @@ class Tora2Adapter(nn.Module):
             self.contrastive_p = nn.Linear(c.qformer_dim, c.contrastive_dim, bias=False)
             self.contrastive_m = nn.Linear(c.qformer_dim, c.contrastive_dim, bias=False)
         if binding and c.binder != "none":
-            self.null_p = nn.Parameter(torch.randn(c.queries, c.qformer_dim) * 0.02)
+            nulls = c.queries if c.extractor == "dpe" else 1
+            self.null_p = nn.Parameter(torch.randn(nulls, c.qformer_dim) * 0.02)
             self.null_m = nn.Parameter(torch.randn(1, c.qformer_dim) * 0.02)
             self.splat = TrackSplat(c.qformer_dim, c.feature_dim, c.layers, c.splat_sigma)
             if c.binder == "gated":

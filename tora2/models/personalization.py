@@ -1,10 +1,11 @@
-"""Decoupled personalization extractor and personalization cross-attention (section 3.2, Eq. 3, 4)."""
+"""Decoupled personalization extractor and personalization cross-attention (Eq. 3 and 4)."""
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+EXTRACTORS = ("dino", "dino_reid", "dino_reid_face", "dpe")
 _SEMANTIC, _FACE, _OBJECT = range(3)
 
 
@@ -139,6 +140,69 @@ class DecoupledPersonalizationExtractor(nn.Module):
         for layer in self.layers:
             p = layer(p, corpus, mask)
         return self.norm_out(p)
+
+
+class LinearExtractor(nn.Module):
+    """The extractors that Table 2 compares the DPE with: the corpus is projected, not queried.
+
+    `dino` projects the semantic tokens alone; `dino_reid` adds the object identity vector, of
+    people too; `dino_reid_face` takes the face identity vector for people. Without queries the
+    embeddings are as many as the corpus has tokens, so references that are missing in a batch are
+    filled with those that exist, in turn.
+
+    Args:
+        semantic_dim, face_dim, object_dim, dim, prior_tokens, max_references: as in
+            `DecoupledPersonalizationExtractor`.
+        mode: `dino`, `dino_reid` or `dino_reid_face`.
+    """
+
+    def __init__(
+        self,
+        semantic_dim: int,
+        face_dim: int,
+        object_dim: int,
+        dim: int,
+        mode: str,
+        prior_tokens: int = 4,
+        max_references: int = 8,
+    ) -> None:
+        super().__init__()
+        self.mode = mode
+        self.prior_tokens = prior_tokens
+        self.semantic_projection = nn.Linear(semantic_dim, dim)
+        if mode != "dino":
+            self.object_projection = nn.Linear(object_dim, prior_tokens * dim)
+        if mode == "dino_reid_face":
+            self.face_projection = nn.Linear(face_dim, prior_tokens * dim)
+        self.reference_embedding = nn.Embedding(max_references, dim)
+        self.norm_out = nn.LayerNorm(dim)
+        nn.init.normal_(self.reference_embedding.weight, std=0.02)
+
+    def forward(
+        self, semantic: Tensor, face: Tensor, object: Tensor, is_face: Tensor, present: Tensor
+    ) -> Tensor:
+        """As `DecoupledPersonalizationExtractor.forward`, but [B, R * tokens, dim].
+
+        Raises:
+            ValueError: if `dino_reid` is given a face identity vector.
+        """
+        tokens = [self.semantic_projection(semantic)]
+        if self.mode == "dino_reid" and bool((is_face & present).any()):
+            raise ValueError(
+                "the extractor 'dino_reid' was given a picture on the face branch; expected the "
+                "object branch for all pictures (kind 'object')"
+            )
+        if self.mode != "dino":
+            prior = self.object_projection(object)
+            if self.mode == "dino_reid_face":
+                prior = torch.where(is_face[..., None], self.face_projection(face), prior)
+            tokens.append(prior.unflatten(-1, (self.prior_tokens, -1)))
+        corpus = torch.cat(tokens, dim=2)
+        corpus = corpus + self.reference_embedding.weight[: semantic.shape[1], None]
+        order = torch.argsort((~present).int(), dim=1, stable=True)  # those that exist come first
+        turn = torch.arange(semantic.shape[1], device=present.device) % present.sum(1)[:, None]
+        rows = torch.arange(len(corpus), device=present.device)[:, None]
+        return self.norm_out(corpus[rows, order.gather(1, turn)].flatten(1, 2))
 
 
 class PersonalizationCrossAttention(nn.Module):
