@@ -67,7 +67,7 @@ class Tora2Conditioning:
 
         Args:
             adapter: the adapter, in the dtype and on the device to compute in.
-            motion_latent: [B, C, T, H, W] encoded flow picture, already scaled; None without tracks.
+            motion_latent: [B, C, T, H, W] encoded flow picture, already scaled, or None.
             entities: the clip's entities; entity i owns the tracks with `tracks.entity == i`.
             tracks: sampled tracks in video frames; free ones act through the motion latent alone.
 
@@ -133,6 +133,37 @@ class Tora2Conditioning:
             appearance_strength=self.appearance_strength * appearance,
         )
 
+    def window(self, frames: Sequence[int]) -> "Tora2Conditioning":
+        """The conditions of some latent frames, in the given order; appearance is that of all."""
+        if self.features is None:
+            return self
+        chosen = torch.as_tensor(frames, device=self.features[0].device)
+        features = (
+            f.unflatten(0, (-1, self.frames)).index_select(1, chosen).flatten(0, 1)
+            for f in self.features
+        )
+        return replace(self, features=tuple(features), frames=len(frames))
+
+    def to(self, device: torch.device | str) -> "Tora2Conditioning":
+        """The same conditions on a device; the adapter stays where it is."""
+
+        def moved(x: Tensor | None) -> Tensor | None:
+            return None if x is None else x.to(device)
+
+        return replace(
+            self,
+            features=None if self.features is None else tuple(f.to(device) for f in self.features),
+            keys_values={
+                layer: (keys.to(device), values.to(device))
+                for layer, (keys, values) in (self.keys_values or {}).items()
+            },
+            mask=moved(self.mask),
+            motion_mask=moved(self.motion_mask),
+            appearance_mask=moved(self.appearance_mask),
+            pairs=None,
+            clip=None,
+        )
+
     def modulate(self, layer: int, tokens: Tensor) -> Tensor:
         """Motion-guidance fuser of one block, on video tokens after norm1's modulation.
 
@@ -153,14 +184,16 @@ class Tora2Conditioning:
         clips = len(feature) // self.frames
         if tokens.shape[1] != self.frames * height * width or len(tokens) % clips:
             raise ValueError(
-                f"video tokens {tuple(tokens.shape)} do not fit motion features of {clips} clips of "
-                f"{self.frames} latent frames at {height}x{width} tokens"
+                f"video tokens {tuple(tokens.shape)} do not fit motion features of {clips} clips "
+                f"of {self.frames} latent frames at {height}x{width} tokens"
             )
-        h = rearrange(tokens, "b (t h w) c -> (b t) c h w", t=self.frames, h=height, w=width)
+        h = tokens.to(feature.dtype)
+        h = rearrange(h, "b (t h w) c -> (b t) c h w", t=self.frames, h=height, w=width)
         fuser = self.adapter.fuser[layer]
         residual = fuser.residual(h, feature, self.frames)  # type: ignore[operator]
         residual = rearrange(residual, "(b t) c h w -> b (t h w) c", t=self.frames)
-        return tokens + _masked(residual, self.motion_mask, self.motion_strength)
+        residual = _masked(residual, self.motion_mask, self.motion_strength)
+        return tokens + residual.to(tokens.dtype)
 
     def attend(self, layer: int, tokens: Tensor) -> Tensor:
         """Personalization cross-attention of one block, on the residual stream's video tokens.
@@ -178,9 +211,13 @@ class Tora2Conditioning:
         assert self.mask is not None
         repeats = len(tokens) // len(keys)
         residual = self.adapter.cross_attention[str(layer)](
-            tokens, _repeat(keys, repeats), _repeat(values, repeats), _repeat(self.mask, repeats)
+            tokens.to(keys.dtype),
+            _repeat(keys, repeats),
+            _repeat(values, repeats),
+            _repeat(self.mask, repeats),
         )
-        return tokens + _masked(residual, self.appearance_mask, self.appearance_strength)
+        residual = _masked(residual, self.appearance_mask, self.appearance_strength)
+        return tokens + residual.to(tokens.dtype)
 
 
 def _repeat(x: Tensor, repeats: int) -> Tensor:

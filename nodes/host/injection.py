@@ -1,0 +1,188 @@
+"""Tora2's two calls in every block of the host's CogVideoX, through the ModelPatcher alone.
+
+`norm1` and `norm2` of a block are its seams. The fuser modulates what norm1 returns. The tensor
+that norm2 receives is the residual stream after attention, so the cross-attention is written into
+it. Between runs nothing is held on the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from comfy.model_patcher import ModelPatcher
+from comfy.patcher_extension import CallbacksMP, WrappersMP
+
+from ...tora2.conditioning import Tora2Conditioning
+from ..io_types import BoundConditioning
+
+KEY = "tora2"
+
+
+@dataclass(frozen=True)
+class Span:
+    """A strength, and the part of the sampling (0 first step, 1 last) where it holds."""
+
+    strength: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+
+    def at(self, sigma: float, sampling: Any) -> float:
+        """The strength at a noise level; 0 outside the span."""
+        first, last = sampling.percent_to_sigma(self.start), sampling.percent_to_sigma(self.end)
+        return self.strength if last <= sigma <= first else 0.0
+
+
+def inject(
+    model: ModelPatcher, bound: BoundConditioning, motion: Span, appearance: Span
+) -> ModelPatcher:
+    """A clone of `model` that follows a bound conditioning; `model` itself stays as it is.
+
+    Raises:
+        ValueError: if the adapter was made for another transformer.
+    """
+    check_fits(model, bound)
+    patched = model.clone()
+    injection = Injection(model, bound, motion, appearance)
+    for layer in range(bound.conditioning.adapter.config.layers):
+        for norm, patch in (("norm1", injection.norm1), ("norm2", injection.norm2)):
+            name = f"diffusion_model.blocks.{layer}.{norm}.forward"
+            patched.add_object_patch(name, patch(layer, patched.object_patches.get(name)))
+    patched.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, injection.run)
+    patched.add_callback_with_key(CallbacksMP.ON_PRE_RUN, KEY, injection.place)
+    patched.add_callback_with_key(CallbacksMP.ON_CLEANUP, KEY, injection.release)
+    others = patched.get_additional_models_with_key(KEY)
+    patched.set_additional_models(KEY, [*others, bound.adapter.patcher])
+    return patched
+
+
+def check_fits(model: ModelPatcher, bound: BoundConditioning) -> None:
+    """Refuse an adapter of another width or depth, and models that are no CogVideoX-1.0."""
+    transformer = model.model.diffusion_model
+    blocks = getattr(transformer, "blocks", None)
+    if blocks is None or not hasattr(blocks[0], "norm1") or not hasattr(transformer, "patch_embed"):
+        raise ValueError(
+            f"the model is a {type(transformer).__name__}; Tora2 needs a CogVideoX-1.0 transformer"
+        )
+    if transformer.patch_size_t is not None:
+        raise ValueError("the model is a CogVideoX-1.5 transformer; Tora2 needs CogVideoX-1.0")
+    config = bound.conditioning.adapter.config
+    if (config.layers, config.dim) != (len(blocks), transformer.dim):
+        raise ValueError(
+            f"the adapter {bound.adapter.name} was made for {config.layers} blocks of "
+            f"{config.dim} channels but the model has {len(blocks)} blocks of {transformer.dim}"
+        )
+
+
+class Injection:
+    """What one Tora2Apply adds to a MODEL and to the clones made of it."""
+
+    def __init__(
+        self, model: ModelPatcher, bound: BoundConditioning, motion: Span, appearance: Span
+    ) -> None:
+        self.bound = bound
+        self.motion = motion
+        self.appearance = appearance
+        self.blocks = model.model.diffusion_model.blocks
+        self.current: Tora2Conditioning | None = None
+        self._placed: Tora2Conditioning | None = None
+
+    def place(self, patcher: ModelPatcher) -> None:
+        """Move the conditions to the device that the model runs on, once a run."""
+        self._placed = self.bound.conditioning.to(patcher.load_device)
+
+    def release(self, patcher: ModelPatcher) -> None:
+        """Let go of all that was placed."""
+        self._placed = None
+
+    def run(
+        self,
+        executor: Any,
+        x: torch.Tensor,
+        sigma: torch.Tensor,
+        c_concat: Any,
+        c_crossattn: Any,
+        control: Any,
+        transformer_options: dict[str, Any],
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        """The host's apply_model with the conditions of this noise level and window in place."""
+        model = executor.class_obj
+        level = float(sigma.max())
+        conditioning = self._placed or self.bound.conditioning.to(x.device)
+        conditioning = conditioning.scaled(
+            self.motion.at(level, model.model_sampling),
+            self.appearance.at(level, model.model_sampling),
+        )
+        window = transformer_options.get("context_window")
+        if window is not None:
+            conditioning = conditioning.window(window_frames(window))
+        self._check_latent(x, conditioning)
+        self.blocks, self.current = model.diffusion_model.blocks, conditioning
+        try:
+            return executor(x, sigma, c_concat, c_crossattn, control, transformer_options, **kwargs)
+        finally:
+            self.current = None
+
+    def _check_latent(self, x: torch.Tensor, conditioning: Tora2Conditioning) -> None:
+        if conditioning.features is None:
+            return
+        height, width = conditioning.features[0].shape[-2:]
+        if (x.shape[2], -(-x.shape[3] // 2), -(-x.shape[4] // 2)) != (
+            conditioning.frames,
+            height,
+            width,
+        ):
+            assert self.bound.size is not None
+            expected = self.bound.size
+            raise ValueError(
+                f"the latent is {x.shape[4] * 8}x{x.shape[3] * 8} with {4 * x.shape[2] - 3} frames"
+                f" but the trajectories are bound at {expected[0]}x{expected[1]} with "
+                f"{expected[2]} frames; give both one size"
+            )
+
+    def norm1(self, layer: int, previous: Callable[..., Any] | None) -> Callable[..., Any]:
+        """norm1's forward with the motion-guidance fuser on the video tokens."""
+
+        def forward(video: torch.Tensor, *rest: Any) -> tuple[torch.Tensor, ...]:
+            current = self.current
+            original = previous or self._own_forward(layer, "norm1")
+            if current is None:
+                return original(video, *rest)
+            if not current.motion_first:
+                _write(video, current.attend(layer, video))
+            normed, *others = original(video, *rest)
+            return current.modulate(layer, normed), *others
+
+        return forward
+
+    def norm2(self, layer: int, previous: Callable[..., Any] | None) -> Callable[..., Any]:
+        """norm2's forward after the cross-attention on the residual stream."""
+
+        def forward(video: torch.Tensor, *rest: Any) -> tuple[torch.Tensor, ...]:
+            current = self.current
+            if current is not None and current.motion_first:
+                _write(video, current.attend(layer, video))
+            original = previous or self._own_forward(layer, "norm2")
+            return original(video, *rest)
+
+        return forward
+
+    def _own_forward(self, layer: int, norm: str) -> Callable[..., Any]:
+        # Found at call time: the host may move a patcher onto another copy of the model.
+        module = getattr(self.blocks[layer], norm)
+        return type(module).forward.__get__(module)
+
+
+def _write(stream: torch.Tensor, updated: torch.Tensor) -> None:
+    if updated is not stream:
+        stream.copy_(updated)
+
+
+def window_frames(window: Any) -> list[int]:
+    """Latent frames of one of the host's context windows, its causal anchor first."""
+    anchor = getattr(window, "causal_anchor_index", None)
+    frames = list(window.index_list)
+    return frames if anchor is None or anchor < 0 else [anchor, *frames]

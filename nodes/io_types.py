@@ -1,0 +1,65 @@
+"""The TORA2_* sockets, and the values that travel through them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..tora2.conditioning import Tora2Conditioning
+from ..tora2.encoders.features import PictureFeatures
+
+AdapterSocket = io.Custom("TORA2_ADAPTER")
+EncodersSocket = io.Custom("TORA2_ENCODERS")
+EntitySocket = io.Custom("TORA2_ENTITY")
+TrajectoriesSocket = io.Custom("TORA2_TRAJECTORIES")  # a tora2.trajectory.TrajectoryDocument
+ConditioningSocket = io.Custom("TORA2_CONDITIONING")
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedAdapter:
+    """TORA2_ADAPTER: an adapter that the host loads, offloads and frees.
+
+    Attributes:
+        patcher: the host's ModelPatcher around a Tora2Adapter (`patcher.model`).
+        name: what the user picked, for messages.
+        flow_sigma: radius of a track on the flow picture that it was trained with, in pixels.
+    """
+
+    patcher: Any
+    name: str
+    flow_sigma: float = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedEntity:
+    """TORA2_ENTITY: what one entity is called and looks like.
+
+    Attributes:
+        word: the entity word, as it stands in the prompt.
+        pictures: its encoded reference pictures; empty for a word alone.
+        strength: multiplies what the entity adds to the video.
+        name: the id or name of its entity in the trajectories; empty for the word.
+    """
+
+    word: str
+    pictures: tuple[PictureFeatures, ...] = ()
+    strength: float = 1.0
+    name: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class BoundConditioning:
+    """TORA2_CONDITIONING: everything about a clip that the model reads at every step.
+
+    Attributes:
+        conditioning: its tensors rest on the host's offload device between runs.
+        adapter: the adapter that made it, which the sampler loads beside the model.
+        size: (width, height, frames) of the video that the trajectories were drawn for, or None
+            without trajectories.
+    """
+
+    conditioning: Tora2Conditioning
+    adapter: LoadedAdapter
+    size: tuple[int, int, int] | None = None
