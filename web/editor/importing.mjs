@@ -1,0 +1,202 @@
+/**
+ * Reading what other programs write. The result is a document of the size and length of ours.
+ *
+ * @typedef {import("./types.mjs").Doc} Doc
+ * @typedef {import("./types.mjs").Track} Track
+ * @typedef {import("./types.mjs").Point} Point
+ * @typedef {import("./types.mjs").Vec} Vec
+ * @typedef {{points: Vec[], visible?: boolean[]}} Dense points in px, evenly spaced in time
+ */
+import { DocumentError, isObject, LIMITS, parse } from "./document.mjs";
+import { addTrack } from "./model.mjs";
+
+const TORA_CANVAS = 256;
+/** How far (px) a thinned track may be from the points it was given. */
+const TOLERANCE = 0.25;
+
+/**
+ * Any of: a trajectory document, point lists (`[[{"x","y"}]]`, flat, as strings, as pairs), TRACKS
+ * as JSON, a table with x and y columns, Tora's `x,y` lines.
+ * @param {string} text
+ * @param {Doc} doc gives the size and length
+ * @returns {Doc}
+ * @throws {DocumentError}
+ */
+export function importText(text, doc) {
+  if (text.length > LIMITS.text) {
+    throw new DocumentError(`${text.length} characters, expected at most ${LIMITS.text}`);
+  }
+  const trimmed = text.replace(/^\uFEFF/, "").trim();
+  if (/^[[{]/.test(trimmed)) return fromJson(parseJson(trimmed), doc);
+  if (/^[-+\d.]/.test(trimmed)) return fromDense([toraLines(trimmed, doc)], doc);
+  return fromDense(csvTracks(trimmed), doc);
+}
+
+/** @param {string} text @returns {unknown} JSON, or the Python literal that older nodes emit */
+function parseJson(text) {
+  for (const attempt of [text, text.replaceAll("'", '"')]) {
+    try {
+      return JSON.parse(attempt);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+    }
+  }
+  throw new DocumentError("this is not JSON");
+}
+
+/** @param {unknown} value @param {Doc} doc @returns {Doc} */
+function fromJson(value, doc) {
+  if (isObject(value) && "track_path" in value) return fromDense(hostTracks(value), doc);
+  if (isObject(value)) return parse(value);
+  return fromDense(pointLists(value).map((points) => ({ points })), doc);
+}
+
+/** @param {unknown} value @returns {Vec[][]} */
+function pointLists(value) {
+  if (!Array.isArray(value) || !value.length) throw new DocumentError("an empty list of points");
+  if (value.every((item) => typeof item === "string")) {
+    return value.flatMap((item) => pointLists(parseJson(item)));
+  }
+  if (value.every(isPoint)) return [value.map(toVec)];
+  return value.flatMap(pointLists);
+}
+
+/** @param {unknown} value */
+function isPoint(value) {
+  if (isObject(value)) return Number.isFinite(value.x) && Number.isFinite(value.y);
+  return Array.isArray(value) && value.length === 2 && value.every(Number.isFinite);
+}
+
+/** @param {any} value @returns {Vec} */
+function toVec(value) {
+  return Array.isArray(value) ? { x: value[0], y: value[1] } : { x: value.x, y: value.y };
+}
+
+/** @param {Record<string, unknown>} value @returns {Dense[]} */
+function hostTracks({ track_path: path, track_visibility: visibility }) {
+  if (!Array.isArray(path) || !path.every((row) => Array.isArray(row) && row.every(isPoint))) {
+    throw new DocumentError("track_path is expected as [frames][tracks][2] numbers");
+  }
+  const seen = Array.isArray(visibility) ? visibility : [];
+  return (path[0] ?? []).map((/** @type {unknown} */ _, /** @type {number} */ n) => ({
+    points: path.map((row) => toVec(row[n] ?? row[0])),
+    visible: path.map((_row, f) => Boolean(seen[f]?.[n] ?? true)),
+  }));
+}
+
+/** @param {string} text @param {Doc} doc @returns {Dense} */
+function toraLines(text, doc) {
+  const points = text.split(/\r?\n/).filter((line) => line.trim()).map((line, i) => {
+    const [x, y] = line.split(",").map(Number);
+    if (!Number.isFinite(x) || !Number.isFinite(y)) {
+      throw new DocumentError(`line ${i + 1} is '${line.slice(0, 40)}', expected x,y`);
+    }
+    return { x: (x / TORA_CANVAS) * doc.width, y: (y / TORA_CANVAS) * doc.height };
+  });
+  return { points };
+}
+
+/** @param {string} text @returns {Dense[]} */
+function csvTracks(text) {
+  const [head, ...lines] = text.split(/\r?\n/).filter((line) => line.trim());
+  const columns = head.toLowerCase().split(",").map((name) => name.trim());
+  const at = (/** @type {string} */ name) => columns.indexOf(name);
+  if (at("x") < 0 || at("y") < 0) {
+    throw new DocumentError(`'${head.slice(0, 40)}' is none of the formats that are known`);
+  }
+  /** @type {Map<string, Required<Dense>>} */
+  const tracks = new Map();
+  for (const line of lines) {
+    const cells = line.split(",");
+    const name = at("track") < 0 ? "" : cells[at("track")];
+    const track = tracks.get(name) ?? { points: [], visible: [] };
+    const point = { x: Number(cells[at("x")]), y: Number(cells[at("y")]) };
+    if (!isPoint(point)) throw new DocumentError(`'${line.slice(0, 40)}' has no numbers x and y`);
+    track.points.push(point);
+    const seen = at("visible") < 0 ? "1" : (cells[at("visible")] ?? "").trim().toLowerCase();
+    track.visible.push(seen !== "0" && seen !== "false");
+    tracks.set(name, track);
+  }
+  return [...tracks.values()];
+}
+
+/** @param {Dense[]} tracks @param {Doc} doc @returns {Doc} */
+function fromDense(tracks, doc) {
+  /** @type {Doc} */
+  let result = { ...doc, entities: [], tracks: [] };
+  if (tracks.length > LIMITS.tracks) {
+    throw new DocumentError(`${tracks.length} tracks, expected at most ${LIMITS.tracks}`);
+  }
+  for (const dense of tracks) {
+    const added = addTrack(result, toTrack(dense, doc));
+    if (!added) throw new DocumentError("a track without points");
+    result = added.doc;
+  }
+  return result;
+}
+
+/** @param {Dense} dense @param {Doc} doc @returns {Partial<Track> & {points: Point[]}} */
+function toTrack({ points, visible }, doc) {
+  const span = points.length - 1;
+  const last = doc.frames - 1;
+  const toFrame = (/** @type {number} */ i) => (span ? Math.round((i / span) * last) : 0);
+  const seen = visible?.includes(true) ? visible : undefined;
+  const first = seen ? seen.indexOf(true) : 0;
+  const end = seen ? seen.lastIndexOf(true) : span;
+  const shown = points.slice(first, end + 1);
+  const fraction = (/** @type {Vec} */ { x, y }) => ({ x: x / doc.width, y: y / doc.height });
+  const range = { start: toFrame(first), end: span ? toFrame(end) : last };
+  if (shown.every((p) => p.x === shown[0].x && p.y === shown[0].y)) {
+    return { points: [fraction(shown[0])], ...range };
+  }
+  const timed = atFrames(shown, range.start, range.end);
+  const kept = thinned(timed).map(({ x, y, frame }) => ({ ...fraction({ x, y }), frame }));
+  return { points: kept, curve: "linear", ...range };
+}
+
+/** @param {Vec[]} points @param {number} start @param {number} end @returns {Required<Point>[]} px */
+function atFrames(points, start, end) {
+  const n = points.length - 1;
+  const span = Math.max(1, end - start);
+  const count = Math.min(n, span);
+  return Array.from({ length: count + 1 }, (_, i) => {
+    const frame = start + Math.round((i * span) / count);
+    const place = (i / count) * n;
+    const low = Math.min(n - 1, Math.floor(place));
+    const u = place - low;
+    const [a, b] = [points[low], points[low + 1]];
+    return { x: a.x + u * (b.x - a.x), y: a.y + u * (b.y - a.y), frame };
+  });
+}
+
+/**
+ * Keep the points that straight, even motion between the kept ones would miss by more than the
+ * tolerance.
+ * @param {Required<Point>[]} points
+ */
+function thinned(points) {
+  const keep = new Uint8Array(points.length);
+  keep[0] = keep[points.length - 1] = 1;
+  /** @type {[number, number][]} */
+  const stack = [[0, points.length - 1]];
+  while (stack.length) {
+    const [first, last] = /** @type {[number, number]} */ (stack.pop());
+    const [a, b] = [points[first], points[last]];
+    let worst = TOLERANCE;
+    let split = -1;
+    for (let i = first + 1; i < last; i++) {
+      const u = (points[i].frame - a.frame) / (b.frame - a.frame);
+      const dx = points[i].x - a.x - u * (b.x - a.x);
+      const dy = points[i].y - a.y - u * (b.y - a.y);
+      const off = Math.hypot(dx, dy);
+      if (off > worst) {
+        worst = off;
+        split = i;
+      }
+    }
+    if (split < 0) continue;
+    keep[split] = 1;
+    stack.push([first, split], [split, last]);
+  }
+  return points.filter((_, i) => keep[i]);
+}

@@ -1,0 +1,220 @@
+/**
+ * The list of entities and their tracks.
+ *
+ * @typedef {import("./types.mjs").Doc} Doc
+ * @typedef {import("./types.mjs").Entity} Entity
+ * @typedef {import("./types.mjs").Track} Track
+ * @typedef {import("./store.mjs").Store} Store
+ * @typedef {import("./store.mjs").State} State
+ * @typedef {import("./strings.mjs").Translate} Translate
+ */
+import { assign, newEntity, toggleFlag } from "./commands.mjs";
+import { isName } from "./document.mjs";
+import { el, iconButton, setPressed } from "./dom.mjs";
+import {
+  colorsOf,
+  moveEntity,
+  moveTrack,
+  removeEntity,
+  removeTracks,
+  updateEntity,
+} from "./model.mjs";
+import { tooFast } from "./sampling.mjs";
+import { allPoints, isWhole, toggle } from "./selection.mjs";
+import { layerKey } from "./store.mjs";
+
+/** What the list shows; it is rebuilt when one of these has changed. */
+const SHOWN = /** @type {const} */ (["doc", "selection", "entity", "hidden", "locked", "solo", "readOnly"]);
+
+/**
+ * @param {Store} store
+ * @param {Translate} t
+ */
+export function createLayers(store, t) {
+  const list = el("div", { class: "tora2-layers", role: "list", "aria-label": t("layers") });
+  const add = iconButton(
+    "plus",
+    t("newEntity"),
+    () => newEntity(store, t("entityDefault", { n: store.state.doc.entities.length + 1 })),
+    { "data-action": "new-entity" },
+  );
+  const element = el(
+    "div",
+    { class: "tora2-panel" },
+    el("div", { class: "tora2-heading" }, el("span", {}, t("layers")), add),
+    list,
+  );
+
+  /** @type {State | null} */
+  let shown = null;
+  function update() {
+    const { state } = store;
+    if (shown && SHOWN.every((key) => shown?.[key] === state[key])) return;
+    if (list.contains(document.activeElement) && document.activeElement?.matches("input")) return;
+    if (shown && state.doc !== store.settled) return;
+    shown = state;
+    add.disabled = state.readOnly;
+    const rows = state.doc.entities.flatMap((entity) => layer(store, t, entity));
+    const free = state.doc.tracks.some((track) => track.entity === null);
+    if (free || !rows.length || state.entity === null) rows.push(...layer(store, t, null));
+    const { scrollTop } = list;
+    list.replaceChildren(...rows);
+    list.scrollTop = scrollTop;
+  }
+  list.addEventListener("focusout", () => queueMicrotask(update));
+  return { element, update };
+}
+
+/**
+ * @param {Store} store
+ * @param {Translate} t
+ * @param {Entity | null} entity null for the free tracks
+ */
+function layer(store, t, entity) {
+  const { state } = store;
+  const tracks = state.doc.tracks.filter((track) => track.entity === (entity?.id ?? null));
+  const key = layerKey(entity?.id ?? null);
+  const solo = iconButton("solo", t("solo"), () =>
+    store.set({ solo: store.state.solo === key ? null : key }),
+  );
+  setPressed(solo, state.solo === key);
+  const header = el(
+    "div",
+    {
+      class: "tora2-layer",
+      role: "listitem",
+      "aria-current": String((entity?.id ?? null) === state.entity),
+      title: t("newTracksHere"),
+      onclick: (/** @type {MouseEvent} */ event) => {
+        if (event.target instanceof Element && event.target.closest("input, button")) return;
+        store.set({ entity: entity?.id ?? null });
+      },
+    },
+    entity ? swatch(store, t, entity) : el("span", { class: "tora2-dot" }),
+    entity ? nameField(store, t, entity) : el("span", { class: "tora2-name" }, t("freeTracks")),
+    el(
+      "span",
+      { class: "tora2-actions" },
+      entity && iconButton("up", t("moveUp"), () => store.edit(moveEntity(store.state.doc, entity.id, -1))),
+      entity && iconButton("down", t("moveDown"), () => store.edit(moveEntity(store.state.doc, entity.id, 1))),
+      entity && iconButton("trash", t("deleteEntity"), () => store.edit(removeEntity(store.state.doc, entity.id))),
+    ),
+    solo,
+    ...flags(store, t, key),
+  );
+  return [header, ...tracks.map((track) => trackRow(store, t, track))];
+}
+
+/** @param {Store} store @param {Translate} t @param {Track} track */
+function trackRow(store, t, track) {
+  const { state } = store;
+  const n = track.points.length;
+  const fast = tooFast(track, state.doc);
+  const row = el(
+    "div",
+    {
+      class: "tora2-track",
+      role: "listitem",
+      tabIndex: 0,
+      "aria-selected": String(isWhole(state.selection, track)),
+      "data-track": track.id,
+      "data-partly": state.selection.has(track.id) ? "" : null,
+      onclick: (/** @type {MouseEvent} */ event) => {
+        if (event.target instanceof Element && event.target.closest("button")) return;
+        const whole = allPoints(track);
+        const selection =
+          event.shiftKey || event.ctrlKey || event.metaKey
+            ? toggle(store.state.selection, track.id, whole)
+            : new Map([[track.id, whole]]);
+        store.set({ selection, entity: track.entity });
+      },
+    },
+    el("span", { class: "tora2-dot", style: `background:${colorsOf(state.doc).get(track.id)}` }),
+    el("span", { class: "tora2-name" }, track.id),
+    fast && el("span", { class: "tora2-fast", title: t("tooFast", { tracks: track.id }) }, "▲"),
+    el("span", { class: "tora2-note" }, n === 1 ? t("oneAnchor") : t("trackPoints", { n })),
+    el(
+      "span",
+      { class: "tora2-actions" },
+      iconButton("up", t("moveUp"), () => store.edit(moveTrack(store.state.doc, track.id, -1))),
+      iconButton("down", t("moveDown"), () => store.edit(moveTrack(store.state.doc, track.id, 1))),
+      iconButton("trash", t("delete"), () => store.edit(removeTracks(store.state.doc, [track.id]))),
+    ),
+    ...flags(store, t, track.id),
+  );
+  return row;
+}
+
+/** @param {Store} store @param {Translate} t @param {string} key */
+function flags(store, t, key) {
+  const { state } = store;
+  const hidden = state.hidden.has(key);
+  const locked = state.locked.has(key);
+  return [
+    iconButton(hidden ? "eyeOff" : "eye", t(hidden ? "show" : "hide"), () => toggleFlag(store, key, "hidden"), {
+      class: `tora2-button tora2-flag${hidden ? " tora2-on" : ""}`,
+    }),
+    iconButton(locked ? "lock" : "unlock", t(locked ? "unlock" : "lock"), () => toggleFlag(store, key, "locked"), {
+      class: `tora2-button tora2-flag${locked ? " tora2-on" : ""}`,
+    }),
+  ];
+}
+
+/** @param {Store} store @param {Translate} t @param {Entity} entity */
+function nameField(store, t, entity) {
+  return el("input", {
+    class: "tora2-name",
+    type: "text",
+    value: entity.name,
+    maxLength: 80,
+    spellcheck: false,
+    disabled: store.state.readOnly,
+    "aria-label": t("entityName"),
+    onfocus: () => store.set({ entity: entity.id }),
+    onchange: (/** @type {Event} */ event) => {
+      const input = /** @type {HTMLInputElement} */ (event.target);
+      const name = input.value.trim();
+      if (!isName(name)) input.value = entity.name;
+      else if (name !== entity.name) store.edit(updateEntity(store.state.doc, entity.id, { name }));
+    },
+  });
+}
+
+/** @param {Store} store @param {Translate} t @param {Entity} entity */
+function swatch(store, t, entity) {
+  const recolored = (/** @type {Event} */ event) =>
+    updateEntity(store.state.doc, entity.id, {
+      color: /** @type {HTMLInputElement} */ (event.target).value,
+    });
+  return el("input", {
+    class: "tora2-swatch",
+    type: "color",
+    value: entity.color.toLowerCase(),
+    disabled: store.state.readOnly,
+    "aria-label": t("entityColor"),
+    oninput: (/** @type {Event} */ event) => store.preview(recolored(event)),
+    onchange: (/** @type {Event} */ event) => store.edit(recolored(event)),
+  });
+}
+
+/**
+ * A menu to give the selected tracks to an entity.
+ * @param {Store} store
+ * @param {Translate} t
+ */
+export function entityPicker(store, t) {
+  const { doc, entity } = store.state;
+  const chosen = doc.tracks.find((track) => store.state.selection.has(track.id));
+  const value = chosen ? chosen.entity : entity;
+  return el(
+    "select",
+    {
+      class: "tora2-input",
+      "aria-label": t("entity"),
+      onchange: (/** @type {Event} */ event) =>
+        assign(store, /** @type {HTMLSelectElement} */ (event.target).value || null),
+    },
+    el("option", { value: "", selected: value === null }, t("freeTracks")),
+    ...doc.entities.map((e) => el("option", { value: e.id, selected: e.id === value }, e.name)),
+  );
+}

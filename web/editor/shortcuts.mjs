@@ -1,0 +1,51 @@
+/**
+ * The panel that lists every key.
+ *
+ * @typedef {import("./strings.mjs").Translate} Translate
+ */
+import { el, iconButton } from "./dom.mjs";
+import { BINDINGS, NOTES } from "./keyboard.mjs";
+
+/** @param {Translate} t */
+export function createShortcuts(t) {
+  const element = el("div", {
+    class: "tora2-sheet",
+    role: "dialog",
+    "aria-label": t("shortcuts"),
+    hidden: true,
+  });
+  function close() {
+    const was = !element.hidden;
+    element.hidden = true;
+    return was;
+  }
+  function fill() {
+    element.append(
+      el("div", { class: "tora2-heading" }, el("span", {}, t("shortcuts")), iconButton("close", t("close"), close)),
+      el(
+        "dl",
+        { class: "tora2-keys" },
+        ...[...BINDINGS, ...NOTES].map(({ keys, label }) =>
+          el(
+            "div",
+            {},
+            el("dt", {}, ...keysShown(keys).map((key) => el("kbd", {}, key))),
+            el("dd", {}, t(label)),
+          ),
+        ),
+      ),
+    );
+  }
+  function toggle() {
+    if (!element.childElementCount) fill();
+    element.hidden = !element.hidden;
+  }
+  return { element, toggle, close };
+}
+
+/** @param {string[]} keys */
+function keysShown(keys) {
+  const arrows = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
+  const shown = keys.map((key) => key.replace(/Arrow\w+/, (a) => arrows[/** @type {keyof arrows} */ (a)]));
+  return shown.length > 4 ? shown.filter((key) => !key.startsWith("Shift")) : shown;
+}

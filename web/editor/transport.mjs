@@ -1,0 +1,113 @@
+/**
+ * Play, loop and scrub: the buttons beside the timeline, the timeline's canvas, and the clock.
+ *
+ * @typedef {import("./store.mjs").Store} Store
+ * @typedef {import("./strings.mjs").Translate} Translate
+ * @typedef {import("./theme.mjs").Theme} Theme
+ */
+import { prepare } from "./canvas.mjs";
+import { goTo } from "./commands.mjs";
+import { el, iconButton, setPressed } from "./dom.mjs";
+import { listen } from "./stage.mjs";
+import { TimelineController } from "./timelinecontrol.mjs";
+import { paintTimeline, ROW, rowsOf, RULER } from "./timelineview.mjs";
+
+/**
+ * @param {Store} store
+ * @param {Translate} t
+ */
+export function createTransport(store, t) {
+  const canvas = el("canvas", {
+    class: "tora2-timeline",
+    "aria-label": t("timeline"),
+    role: "img",
+  });
+  const play = iconButton("play", `${t("play")} (Space)`, () => togglePlay(store), {
+    "data-action": "play",
+  });
+  const pause = iconButton("pause", `${t("pause")} (Space)`, () => togglePlay(store));
+  const loop = iconButton("loop", t("loop"), () => store.set({ loop: !store.state.loop }));
+  const clock = el("output", { class: "tora2-clock" });
+  const element = el(
+    "div",
+    { class: "tora2-transport" },
+    el(
+      "div",
+      { class: "tora2-group" },
+      iconButton("first", `${t("firstFrame")} (Home)`, () => goTo(store, 0)),
+      play,
+      pause,
+      iconButton("last", `${t("lastFrame")} (End)`, () => goTo(store, Infinity)),
+      loop,
+      clock,
+    ),
+    canvas,
+  );
+
+  let scroll = 0;
+  const strip = () => ({ width: canvas.clientWidth, height: canvas.clientHeight, scroll });
+  listen(canvas, new TimelineController(store, strip), {
+    wheel(event) {
+      const most = rowsOf(store.state).length * ROW + RULER - canvas.clientHeight;
+      if (most <= 0) return false;
+      scroll = Math.min(most, Math.max(0, scroll + event.deltaY));
+      store.set({});
+      return true;
+    },
+  });
+
+  function update() {
+    const { playing, frame, doc } = store.state;
+    play.hidden = playing;
+    pause.hidden = !playing;
+    setPressed(loop, store.state.loop);
+    const text = `${frame} / ${doc.frames - 1} · ${(frame / doc.fps).toFixed(2)} s`;
+    if (clock.textContent !== text) clock.textContent = text;
+  }
+  /** @param {Theme} theme */
+  function paint(theme) {
+    const prepared = prepare(canvas);
+    if (!prepared) return;
+    const most = Math.max(0, rowsOf(store.state).length * ROW + RULER - prepared.height);
+    scroll = Math.min(scroll, most);
+    paintTimeline(prepared.context, store.state, theme, { ...prepared, scroll });
+  }
+  return { element, update, paint };
+}
+
+/** @param {Store} store */
+export function togglePlay(store) {
+  const { playing, frame, doc, loop } = store.state;
+  const restart = !playing && !loop && frame === doc.frames - 1;
+  store.set({ playing: !playing, hover: null, ...(restart ? { frame: 0 } : {}) });
+}
+
+/**
+ * Advance the playhead in real time while playing.
+ * @param {Store} store
+ */
+export function createClock(store) {
+  let began = 0;
+  let from = 0;
+  let ticking = false;
+  /** @param {number} time */
+  function tick(time) {
+    const { playing, doc, loop } = store.state;
+    if (!playing) {
+      ticking = false;
+      return;
+    }
+    if (began === 0) began = time;
+    const frame = from + Math.floor(((time - began) / 1000) * doc.fps);
+    if (frame >= doc.frames && !loop) store.set({ frame: doc.frames - 1, playing: false });
+    else if (frame % doc.frames !== store.state.frame) store.set({ frame: frame % doc.frames });
+    requestAnimationFrame(tick);
+  }
+  store.subscribe(({ playing, frame }) => {
+    if (!playing || ticking) return;
+    ticking = true;
+    began = 0;
+    from = frame;
+    requestAnimationFrame(tick);
+  });
+}

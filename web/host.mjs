@@ -1,0 +1,188 @@
+/**
+ * The seam to ComfyUI's frontend: the only module that imports it. Registers the widget, keeps one
+ * editor for each node across the reloads that the host's undo makes, and gives the editor a port to
+ * the host's history, settings and graph.
+ *
+ * @typedef {import("@comfyorg/comfyui-frontend-types").ComfyApp} ComfyApp
+ * @typedef {import("@comfyorg/comfyui-frontend-types").LGraphNode} LGraphNode
+ * @typedef {import("./editor/editor.mjs").Port} Port
+ * @typedef {import("./editor/editor.mjs").Layers} Layers
+ */
+// @ts-ignore: served by the host
+import { api } from "../../scripts/api.js";
+// @ts-ignore: served by the host
+import { app as hostApp } from "../../scripts/app.js";
+import { emptyDocument } from "./editor/document.mjs";
+import { Editor } from "./editor/editor.mjs";
+import { translator } from "./editor/strings.mjs";
+import { forcedSizes, sourceOf } from "./upstream.mjs";
+
+/** @type {ComfyApp} */
+const app = hostApp;
+const NODE = "Tora2TrajectoryEditor";
+const WIDGET = "TORA2_TRAJECTORY_DOCUMENT";
+const INITIAL_SIZE = /** @type {[number, number]} */ ([720, 660]);
+const MIN_HEIGHT = 400;
+const LAYERS = "tora2_layers";
+/** How long the editor of a removed node waits for the node to come back. */
+const KEEP_MS = 1500;
+
+/** Editors by the place of their node: root graph, graph, node. @type {Map<string, Editor>} */
+const parked = new Map();
+
+/** @param {LGraphNode} node */
+function placeOf(node) {
+  return `${app.rootGraph?.id}/${node.graph?.id}/${node.id}`;
+}
+
+/** One step of the host's history. @param {() => void} change */
+function asOneEdit(change) {
+  app.canvas.emitBeforeChange();
+  change();
+  app.canvas.emitAfterChange();
+}
+
+/** @param {string} command */
+function execute(command) {
+  void app.extensionManager.command.execute(command);
+}
+
+/**
+ * @param {LGraphNode} node
+ * @param {string} name
+ */
+function createWidget(node, name) {
+  const mount = document.createElement("div");
+  mount.className = "tora2-mount";
+  mount.dataset.captureWheel = "true";
+  /** @type {unknown} */
+  let value = emptyDocument();
+  /** @type {Editor | null} */
+  let editor = null;
+
+  /** @type {Port} */
+  const port = {
+    commit: (doc) => asOneEdit(() => (widget.value = doc)),
+    undo: () => execute("Comfy.Undo"),
+    redo: () => execute("Comfy.Redo"),
+    forced: () => forcedSizes(node, lastRun(node)),
+    sources: () => sourceOf(node, lastRun(node), viewUrl),
+    saveLayers: (layers) => (node.properties[LAYERS] = /** @type {any} */ (layers)),
+  };
+
+  const widget = node.addDOMWidget(name, WIDGET, mount, {
+    getValue: () => /** @type {object} */ (value),
+    setValue: (/** @type {unknown} */ next) => {
+      const own = next === value;
+      value = next;
+      if (editor && !own && editor.raw !== next) editor.load(next);
+    },
+    getMinHeight: () => MIN_HEIGHT,
+    hideOnZoom: false,
+    ...{ socketless: true, hideInPanel: true },
+  });
+
+  const open = () => {
+    if (editor || mount.clientWidth === 0 || !node.graph) return;
+    const place = placeOf(node);
+    const kept = parked.get(place);
+    parked.delete(place);
+    editor = kept ?? new Editor(port, translator(language()));
+    editor.port = port;
+    editor.fullscreen.rehome(mount);
+    editor.load(value, kept ? undefined : savedLayers(node));
+    editor.follow();
+    if (kept?.focused) editor.canvas.focus({ preventScroll: true });
+    editors.add(editor);
+  };
+  const observer = new ResizeObserver(open);
+  observer.observe(mount);
+
+  const place = { now: "" };
+  chain(node, "onAdded", () => (place.now = placeOf(node)));
+  chain(node, "onConnectionsChange", () => editor?.follow());
+  chain(node, "onExecuted", () => editor?.follow());
+  chain(node, "onRemoved", () => {
+    observer.disconnect();
+    if (!editor) return;
+    park(place.now || placeOf(node), editor);
+    editor = null;
+  });
+  return widget;
+}
+
+/** Every editor that is open, for news of the graph. @type {Set<Editor>} */
+const editors = new Set();
+
+/** Keep an editor for the node that may be about to come back. @param {string} place @param {Editor} editor */
+function park(place, editor) {
+  editors.delete(editor);
+  editor.focused = editor.element.contains(document.activeElement);
+  parked.set(place, editor);
+  setTimeout(() => {
+    if (parked.get(place) !== editor) return;
+    parked.delete(place);
+    editor.destroy();
+  }, KEEP_MS);
+}
+
+/**
+ * @param {LGraphNode} node
+ * @param {string} method
+ * @param {() => void} then
+ */
+function chain(node, method, then) {
+  const hooks = /** @type {Record<string, any>} */ (/** @type {unknown} */ (node));
+  const before = hooks[method];
+  hooks[method] = function (/** @type {unknown[]} */ ...args) {
+    const result = before?.apply(this, args);
+    then();
+    return result;
+  };
+}
+
+/** @param {LGraphNode} node @returns {Layers | undefined} */
+function savedLayers(node) {
+  const saved = /** @type {any} */ (node.properties[LAYERS]);
+  const strings = (/** @type {unknown} */ list) =>
+    Array.isArray(list) ? list.filter((item) => typeof item === "string") : [];
+  return saved ? { hidden: strings(saved.hidden), locked: strings(saved.locked) } : undefined;
+}
+
+/** What the node's last run told the page. @param {LGraphNode} node @returns {Record<string, any>} */
+function lastRun(node) {
+  return /** @type {any} */ (app).nodeOutputs?.[String(node.id)] ?? {};
+}
+
+/** @param {{filename: string, subfolder?: string, type?: string}} file */
+function viewUrl({ filename, subfolder = "", type = "input" }) {
+  return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
+}
+
+function language() {
+  return String(app.extensionManager.setting.get("Comfy.Locale") ?? navigator.language);
+}
+
+function addStyles() {
+  const link = document.createElement("link");
+  link.rel = "stylesheet";
+  link.href = new URL("./editor/editor.css", import.meta.url).href;
+  document.head.append(link);
+}
+
+app.registerExtension({
+  name: "Tora2.TrajectoryEditor",
+  setup: addStyles,
+  getCustomWidgets: () => ({
+    [WIDGET]: (/** @type {LGraphNode} */ node, /** @type {string} */ name) => ({
+      widget: createWidget(node, name),
+    }),
+  }),
+  nodeCreated(node) {
+    if (node.comfyClass !== NODE) return;
+    node.setSize([Math.max(node.size[0], INITIAL_SIZE[0]), Math.max(node.size[1], INITIAL_SIZE[1])]);
+  },
+  afterConfigureGraph() {
+    for (const editor of editors) editor.follow();
+  },
+});
