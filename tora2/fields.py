@@ -131,11 +131,12 @@ def finite(value: object, path: str) -> float:
     return float(value)
 
 
-def text(value: object, path: str, high: int) -> str:
-    """A string of 1 to `high` characters without control characters."""
-    if not isinstance(value, str) or not 1 <= len(value) <= high:
-        raise refuse(path, value, f"a text of 1 to {high} characters")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+def text(value: object, path: str, high: int, low: int = 1, lines: bool = False) -> str:
+    """A string of `low` to `high` characters; with `lines` it may hold tabs and line breaks."""
+    if not isinstance(value, str) or not low <= len(value) <= high:
+        raise refuse(path, value, f"a text of {low} to {high} characters")
+    allowed = "\t\n\r" if lines else ""
+    if any(unicodedata.category(c) in ("Cc", "Cs") and c not in allowed for c in value):
         raise refuse(path, value, "a text without control characters")
     return value
 

@@ -1,0 +1,138 @@
+"""Video files: H.264 out, anything that FFmpeg decodes in."""
+
+from __future__ import annotations
+
+import math
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from av.video.reformatter import ColorRange, Colorspace
+from torch import Tensor
+
+from .files import atomic_path
+
+MAX_SIDE = 8192
+_BT709 = 1  # the code of BT.709 in H.264's matrix, primaries and transfer fields
+_LIMITED = 1
+_OPTIONS = {"crf": "12", "preset": "medium"}
+
+
+def check_video(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
+    """Refuse what `write_video` could not write, before the frames are made.
+
+    Args:
+        path: the file to write.
+        size: (height, width) of the frames in pixels.
+
+    Raises:
+        ValueError: for another suffix than .mp4, or a side that is odd or above `MAX_SIDE`.
+    """
+    if Path(path).suffix.lower() != ".mp4":
+        raise ValueError(
+            f"the video file is {os.fspath(path)!r}, expected a name that ends in .mp4"
+        )
+    for side, name in zip(size, ("height", "width"), strict=True):
+        if side % 2 or not 2 <= side <= MAX_SIDE:
+            raise ValueError(
+                f"the video's {name} is {side} pixels, "
+                f"expected an even number up to {MAX_SIDE}, as H.264 needs"
+            )
+
+
+def write_video(path: str | os.PathLike[str], frames: Tensor, fps: float) -> None:
+    """Write an .mp4 of near-lossless H.264 (yuv420p, BT.709), which appears whole or not at all.
+
+    Args:
+        path: the file; its folder must exist.
+        frames: [T, H, W, 3] RGB, floating in [0, 1] (values outside are clamped) or uint8.
+        fps: frames per second.
+
+    Raises:
+        OSError: if the file cannot be written.
+        ValueError: for another suffix, shape or dtype, odd sides, NaN, or a rate out of range.
+    """
+    _check_frames(frames)
+    height, width = frames.shape[1:3]
+    check_video(path, (height, width))
+    if not (math.isfinite(fps) and 0.1 <= fps <= 1000):
+        raise ValueError(f"fps is {fps}, expected a number from 0.1 to 1000")
+    with atomic_path(path) as temporary:
+        try:
+            _encode(temporary, frames, Fraction(fps).limit_denominator(1001))
+        except av.FFmpegError as error:
+            reason = error.strerror.lower()
+            raise OSError(f"cannot write {os.fspath(path)}: {reason}") from error
+
+
+def _check_frames(frames: Tensor) -> None:
+    if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
+        raise ValueError(f"frames have the shape {tuple(frames.shape)}, expected [T, H, W, 3]")
+    if frames.dtype != torch.uint8 and not frames.is_floating_point():
+        raise ValueError(f"frames are {frames.dtype}, expected uint8 or floating point in [0, 1]")
+    if frames.is_floating_point() and bool(frames.isnan().any()):
+        raise ValueError("frames have NaN in them, expected numbers in [0, 1]")
+
+
+def _encode(path: Path, frames: Tensor, rate: Fraction) -> None:
+    with av.open(_url(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
+        stream = file.add_stream("libx264", rate=rate, options=_OPTIONS)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = _LIMITED
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(as_uint8(frame).cpu().numpy(), format="rgb24")
+            file.mux(
+                stream.encode(
+                    picture.reformat(
+                        format="yuv420p",
+                        dst_colorspace=Colorspace.ITU709,
+                        dst_color_range=ColorRange.MPEG,
+                    )
+                )
+            )
+        file.mux(stream.encode())
+
+
+def as_uint8(frames: Tensor) -> Tensor:
+    """Pictures in [0, 1], or already uint8, as uint8."""
+    if frames.dtype == torch.uint8:
+        return frames
+    return frames.float().clamp(0, 1).mul(255).round().to(torch.uint8)
+
+
+def read_video(path: str | os.PathLike[str]) -> tuple[Tensor, float]:
+    """Read every frame of the first video stream of a file.
+
+    Returns:
+        uint8 [T, H, W, 3] RGB, and the average number of frames per second.
+
+    Raises:
+        OSError: if the file cannot be opened.
+        ValueError: if it is not a video, is damaged, or holds no frame.
+    """
+    name = os.fspath(path)
+    open(path, "rb").close()
+    try:
+        with av.open(_url(path)) as container:
+            if not container.streams.video:
+                raise ValueError(f"{name} has no video stream, expected a video file")
+            stream = container.streams.video[0]
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+            rate = stream.average_rate or stream.guessed_rate
+    except av.FFmpegError as error:
+        reason = error.strerror.lower()
+        raise ValueError(f"{name} cannot be read: {reason}, expected a video file") from error
+    if not frames or rate is None:
+        raise ValueError(f"{name} holds no frame, expected a video file")
+    return torch.from_numpy(np.stack(frames)), float(rate)
+
+
+def _url(path: str | os.PathLike[str]) -> str:
+    """The path as FFmpeg takes it, which reads `a:b` as a network protocol otherwise."""
+    return f"file:{os.fspath(path)}"
