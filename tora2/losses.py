@@ -46,7 +46,8 @@ def contrastive_loss(
     """
     if p.shape != m.shape or p.ndim != 2:
         raise ValueError(
-            f"p and m have shapes {tuple(p.shape)} and {tuple(m.shape)}; expected one [N, d] for both"
+            f"p and m have shapes {tuple(p.shape)} and {tuple(m.shape)}; "
+            "expected one [N, d] for both"
         )
     if temperature <= 0:
         raise ValueError(f"temperature is {temperature}; expected a positive number")

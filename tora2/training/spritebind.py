@@ -46,6 +46,7 @@ class Clip:
         tracks: the tracks that are told to the model; `tracks.entity` indexes `words`.
         centers: [N, T, 2] where every sprite really is, pixels.
         coverage: [N, T] visible share of each sprite's area in the frame, in [0, 1].
+        region: [T, H, W] bool, where any sprite is.
         sprites: what was drawn.
     """
 
@@ -56,6 +57,7 @@ class Clip:
     tracks: Tracks
     centers: Tensor
     coverage: Tensor
+    region: Tensor
     sprites: tuple[Sprite, ...]
 
 
@@ -234,6 +236,7 @@ def _compose(
         tracks=tracks,
         centers=centers,
         coverage=torch.from_numpy(coverage).float().clamp(0, 1),
+        region=torch.from_numpy(np.sum(visible, axis=0) > 0.5),
         sprites=sprites,
     )
 
@@ -262,7 +265,9 @@ def reference_picture(rng: np.random.Generator, sprite: Sprite, size: int) -> Te
     picture the look.
     """
     shape = str(rng.choice(SHAPES)) if rng.random() < 0.3 else sprite.shape
-    radius = float(rng.uniform(0.24, 0.42) * size)
+    # One in ten is a close-up that fills the picture, as a user's photograph of a thing may.
+    reach = rng.uniform(0.55, 0.9) if rng.random() < 0.1 else rng.uniform(0.22, 0.45)
+    radius = float(reach * size)
     light = rng.uniform(0.85, 1.15)
     red, green, blue = (float(min(1.0, c * light)) for c in sprite.rgb)
     view = replace(

@@ -1,0 +1,34 @@
+"""Videos to scaled latents and back, for CogVideoX's autoencoder and the bundled one."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .models.autoencoder import PatchAutoencoder
+
+
+def encode_video(vae: Any, video: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Scaled latents of a video.
+
+    Args:
+        vae: `PatchAutoencoder` or diffusers' `AutoencoderKLCogVideoX`.
+        video: [B, 3, 1 + 4k, H, W] in [-1, 1].
+        generator: samples the posterior; without one its mean is taken.
+
+    Returns:
+        [B, 16, 1 + k, H/8, W/8], multiplied by the autoencoder's scaling factor.
+    """
+    if isinstance(vae, PatchAutoencoder):
+        return vae.encode(video) * vae.config.scaling_factor
+    posterior = vae.encode(video.to(vae.dtype)).latent_dist
+    latents: Tensor = posterior.mode() if generator is None else posterior.sample(generator)
+    return latents * vae.config.scaling_factor
+
+
+def decode_video(vae: Any, latents: Tensor) -> Tensor:
+    """Inverse of `encode_video`: [B, 3, 1 + 4k, H, W], clamped to [-1, 1]."""
+    if isinstance(vae, PatchAutoencoder):
+        return vae.decode(latents / vae.config.scaling_factor).clamp(-1, 1)
+    decoded: Tensor = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
+    return decoded.clamp(-1, 1)

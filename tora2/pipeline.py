@@ -1,0 +1,327 @@
+"""Scenes to videos with diffusers' CogVideoX: pictures, words and paths in, frames out."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from .checkpoints import load_adapter, save_adapter
+from .conditioning import EntityCondition, Tora2Conditioning
+from .encoders.pictures import load_picture, on_white
+from .encoders.tiny import TinyEncoder, TinyEncoderConfig
+from .latents import decode_video, encode_video
+from .models.adapter import Tora2Adapter
+from .models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
+from .sampling import make_scheduler, sample_latents
+from .text import encode_prompts, encode_words, token_ids
+from .trajectory import Tracks, TrajectoryDocument, sample
+from .trajectory.flow import flow_map, flow_rgb
+
+if TYPE_CHECKING:
+    from .scene import Scene
+
+TINY = Path(__file__).parent / "assets" / "tiny"
+FORMAT = "tora2-pipeline"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model makes: sizes, frame rate, and for the bundled model the words it knows.
+
+    Attributes:
+        width, height, frames, fps: of the video. With `fixed` the model makes no other size.
+        text_tokens: length that prompts are padded to.
+        sigma: standard deviation of the flow map's Gaussian in pixels.
+        words: entity words that the model was trained on; empty for any.
+    """
+
+    width: int = 720
+    height: int = 480
+    frames: int = 49
+    fps: int = 8
+    fixed: bool = False
+    text_tokens: int = 226
+    sigma: float = 10.0
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Tora2Output:
+    """A generated video.
+
+    Attributes:
+        frames: [T, H, W, 3] float32 in [0, 1].
+        latents: [1, 16, T_l, H/8, W/8], scaled.
+        tracks: the requested tracks at every frame, in pixels of the video.
+    """
+
+    frames: Tensor
+    latents: Tensor
+    tracks: Tracks
+
+
+class Tora2Pipeline:
+    """Tora2 on diffusers' CogVideoX, with the text encoder, autoencoder and picture encoder.
+
+    Calling it with a scene gives a video; `from_pretrained` and `save_pretrained` read and write a
+    folder whose parts keep their usual layouts.
+    """
+
+    def __init__(
+        self,
+        transformer: Any,
+        vae: Any,
+        text_encoder: Any,
+        tokenizer: Any,
+        adapter: Tora2Adapter,
+        encoder: TinyEncoder | None,
+        info: ModelInfo,
+    ) -> None:
+        self.transformer = transformer
+        self.vae = vae
+        self.text_encoder = text_encoder
+        self.tokenizer = tokenizer
+        self.adapter = adapter
+        self.encoder = encoder
+        self.info = info
+
+    @property
+    def device(self) -> torch.device:
+        return self.transformer.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.transformer.dtype
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | Path,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> "Tora2Pipeline":
+        """Load a folder written by `save_pretrained`, or the bundled model with `"tiny"`.
+
+        Args:
+            path: a folder, or "tiny".
+            device: where to run; the GPU where there is one.
+            dtype: of all parts; float32 on a CPU and bfloat16 on a GPU by default.
+
+        Raises:
+            ValueError: says which file of the folder is missing or malformed.
+        """
+        from diffusers import AutoencoderKLCogVideoX
+        from transformers import AutoTokenizer, T5EncoderModel
+
+        from .backbone import load_transformer
+
+        folder = TINY if str(path) == "tiny" else Path(path)
+        index = _read_json(folder / "model_index.json")
+        if index.pop("format", None) != FORMAT or index.pop("version", None) != VERSION:
+            raise ValueError(
+                f"{str(folder / 'model_index.json')!r} is not a Tora2 model of version {VERSION}"
+            )
+        parts = index.pop("parts")
+        info = ModelInfo(**{**index, "words": tuple(index.get("words", ()))})
+        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
+        if parts["vae"] == "PatchAutoencoder":
+            vae: Any = load_module(PatchAutoencoder, PatchAutoencoderConfig, folder / "vae")
+        else:
+            vae = AutoencoderKLCogVideoX.from_pretrained(folder / "vae")
+        encoder = None
+        if parts["encoder"] == "TinyEncoder":
+            encoder = load_module(TinyEncoder, TinyEncoderConfig, folder / "image_encoder")
+        pipeline = cls(
+            transformer=load_transformer(folder / "transformer", dtype=dtype),
+            vae=vae,
+            text_encoder=T5EncoderModel.from_pretrained(folder / "text_encoder"),
+            tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer"),
+            adapter=load_adapter(folder / "adapter.safetensors"),
+            encoder=encoder,
+            info=info,
+        )
+        return pipeline.to(device, dtype)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> "Tora2Pipeline":
+        """Move every part; returns self."""
+        for part in (self.transformer, self.vae, self.text_encoder, self.adapter, self.encoder):
+            if part is not None:
+                part.to(device=device, dtype=dtype).eval().requires_grad_(False)
+        return self
+
+    def save_pretrained(self, path: str | Path, dtype: torch.dtype = torch.float16) -> None:
+        """Write the parts into a folder as safetensors of `dtype`."""
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        from copy import deepcopy
+
+        deepcopy(self.transformer).to(dtype).save_pretrained(folder / "transformer")
+        deepcopy(self.text_encoder).to(dtype).save_pretrained(folder / "text_encoder")
+        self.tokenizer.save_pretrained(folder / "tokenizer")
+        save_adapter(deepcopy(self.adapter).to(dtype), folder / "adapter.safetensors")
+        patches = isinstance(self.vae, PatchAutoencoder)
+        if patches:
+            save_module(self.vae, folder / "vae", dtype)
+        else:
+            deepcopy(self.vae).to(dtype).save_pretrained(folder / "vae")
+        if self.encoder is not None:
+            save_module(self.encoder, folder / "image_encoder", dtype)
+        index = {
+            "format": FORMAT,
+            "version": VERSION,
+            "parts": {
+                "vae": "PatchAutoencoder" if patches else "AutoencoderKLCogVideoX",
+                "encoder": None if self.encoder is None else "TinyEncoder",
+            },
+            **vars(self.info),
+        }
+        _write_text(folder / "model_index.json", json.dumps(index, indent=2) + "\n")
+
+    @torch.no_grad()
+    def __call__(
+        self, scene: "Scene", callback: Callable[[int, int], None] | None = None
+    ) -> Tora2Output:
+        """Generate the video of a scene.
+
+        Args:
+            scene: prompt, entities, trajectories and sampling settings.
+            callback: called with (step, steps) after every denoising step; may raise to cancel.
+
+        Raises:
+            ValueError: if the scene's size or frames do not suit the model, or a picture or word
+                cannot be used.
+        """
+        document = self.fitted(scene.trajectories)
+        tracks = sample(document)
+        settings = scene.sampling
+        conditioning = self.condition(scene, tracks)
+        generator = torch.Generator().manual_seed(settings.seed)
+        shape = (1, 16, (document.frames - 1) // 4 + 1, document.height // 8, document.width // 8)
+        noise = torch.randn(shape, generator=generator).to(self.device)
+        latents = sample_latents(
+            self.transformer,
+            make_scheduler(settings.scheduler),
+            noise,
+            self.encode_text(scene.prompt),
+            self.encode_text(scene.negative_prompt),
+            conditioning,
+            steps=settings.steps,
+            guidance=settings.guidance,
+            dynamic=settings.dynamic_guidance,
+            motion=settings.motion,
+            appearance=settings.appearance,
+            generator=generator,
+            callback=callback,
+        )
+        video = decode_video(self.vae, latents.to(self.dtype))[0].float().cpu()
+        frames = ((video.permute(1, 2, 3, 0) + 1) / 2).clamp(0, 1)
+        return Tora2Output(frames=frames, latents=latents, tracks=tracks)
+
+    def fitted(self, document: TrajectoryDocument) -> TrajectoryDocument:
+        """The document itself, if the model can make a video of its size and frames."""
+        info = self.info
+        size = (document.width, document.height, document.frames)
+        if info.fixed and size != (info.width, info.height, info.frames):
+            raise ValueError(
+                f"the trajectories are for {size[2]} frames at {size[0]}x{size[1]}, but this model "
+                f"makes {info.frames} frames at {info.width}x{info.height} only"
+            )
+        if document.width % 16 or document.height % 16:
+            raise ValueError(
+                f"the trajectories are for {size[0]}x{size[1]}; expected multiples of 16"
+            )
+        return document
+
+    def encode_text(self, prompt: str) -> Tensor:
+        """Text context [1, L, D] of a prompt."""
+        ids = token_ids(self.tokenizer, [prompt], self.info.text_tokens)
+        return encode_prompts(self.text_encoder, ids)
+
+    def condition(self, scene: "Scene", tracks: Tracks) -> Tora2Conditioning | None:
+        """The conditioning of a scene; None where it has neither entities nor tracks."""
+        entities = [self._entity(e.word, e.images, e.strength) for e in scene.entities]
+        latent = self.motion_latent(tracks) if len(tracks.entity) else None
+        if latent is None and not entities:
+            return None
+        order = {entity.id: place for place, entity in enumerate(scene.entities)}
+        owners = [order.get(entity.id, -1) for entity in scene.trajectories.entities]
+        owner = torch.tensor([*owners, -1])[tracks.entity]
+        owned = Tracks(
+            points=tracks.points,
+            visible=tracks.visible,
+            entity=owner,
+            width=tracks.width,
+            height=tracks.height,
+            frames=tracks.frames,
+        )
+        return Tora2Conditioning.build(self.adapter, latent, entities, owned)
+
+    def motion_latent(self, tracks: Tracks) -> Tensor:
+        """Flow picture of the tracks, encoded and scaled: [1, 16, T_l, H/8, W/8]."""
+        flow = flow_map(tracks, (tracks.height, tracks.width), sigma=self.info.sigma)
+        picture = flow_rgb(flow).transpose(0, 1)[None].float() / 127.5 - 1
+        return encode_video(self.vae, picture.to(self.device, self.dtype))
+
+    def _entity(self, word: str, images: tuple[Path, ...], strength: float) -> EntityCondition:
+        if self.info.words and word.lower() not in self.info.words:
+            raise ValueError(
+                f"word {word!r} is not one that this model knows; "
+                f"expected one of {', '.join(self.info.words)}"
+            )
+        ids = token_ids(self.tokenizer, [word], self.info.text_tokens)
+        hidden, mask = encode_words(self.text_encoder, ids)
+        if images and self.encoder is None:
+            raise ValueError("this model has no picture encoder, so reference pictures are unused")
+        pictures = [on_white(load_picture(image)) for image in images]
+        features = self.encoder.encode(pictures) if self.encoder and pictures else []
+        return EntityCondition(tuple(features), hidden[0, mask[0]], strength)
+
+
+def save_module(module: Any, folder: Path, dtype: torch.dtype) -> None:
+    from safetensors.torch import save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: x.detach().to(dtype).contiguous() for name, x in module.state_dict().items()}
+    _write_bytes(folder / "model.safetensors", save(tensors))
+    _write_text(folder / "config.json", json.dumps(vars(module.config), indent=2) + "\n")
+
+
+def load_module(kind: Any, config: Any, folder: Path) -> Any:
+    from safetensors.torch import load_file
+
+    module = kind(config(**_read_json(folder / "config.json")))
+    try:
+        module.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{str(folder)!r} cannot be loaded: {reason}") from None
+    return module
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{str(path)!r} does not exist") from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise ValueError(f"{str(path)!r} is not JSON") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{str(path)!r} is not a JSON object")
+    return values
+
+
+def _write_text(path: Path, text: str) -> None:
+    _write_bytes(path, text.encode())
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    from .files import atomic_path
+
+    with atomic_path(path) as temporary:
+        Path(temporary).write_bytes(data)

@@ -1,0 +1,48 @@
+"""Text as CogVideoX reads it, and entity words alone (METHOD 2.5, item 3)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+WORD_TOKENS = 8
+
+
+def token_ids(tokenizer: Any, texts: Sequence[str], length: int) -> Tensor:
+    """[B, length] token ids, truncated and padded with 0, each closed by the end token."""
+    encoded = tokenizer(
+        list(texts),
+        padding="max_length",
+        max_length=length,
+        truncation=True,
+        add_special_tokens=True,
+        return_tensors="pt",
+    )
+    ids: Tensor = encoded.input_ids
+    return ids
+
+
+def encode_prompts(text_encoder: Any, ids: Tensor) -> Tensor:
+    """Hidden states [B, L, D] of token ids [B, L]; like CogVideoX, without an attention mask."""
+    hidden: Tensor = text_encoder(ids.to(text_encoder.device))[0]
+    return hidden
+
+
+def encode_words(text_encoder: Any, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Tokens c_i of entity words.
+
+    A word is encoded alone, as a caption would be, so that every host does it alike; the hidden
+    states of its own tokens are kept.
+
+    Args:
+        text_encoder: a T5 encoder.
+        ids: [B, L] token ids of the words.
+
+    Returns:
+        Hidden states [B, 8, D] and a mask [B, 8] bool of those that belong to the word.
+    """
+    kept = min(WORD_TOKENS, ids.shape[1])
+    hidden = encode_prompts(text_encoder, ids)[:, :kept]
+    lengths = (ids != 0).sum(1, keepdim=True).to(hidden.device)
+    return hidden, torch.arange(kept, device=hidden.device) < lengths

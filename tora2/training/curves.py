@@ -1,0 +1,43 @@
+"""Loss and accuracy curves of a run as a picture."""
+
+import json
+from pathlib import Path
+
+from ..files import atomic_path
+
+_PANELS = (
+    ("velocity", "velocity loss"),
+    ("contrastive", "contrastive loss"),
+    ("matching", "matching accuracy within a clip"),
+    ("bind_accuracy", "bind accuracy, held out"),
+)
+
+
+def plot_curves(log: Path, picture: Path) -> None:
+    """Draw a run's log as a PNG.
+
+    Raises:
+        ValueError: if matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise ValueError(
+            "curves need matplotlib; install it with: pip install 'comfyui-tora2[train]'"
+        ) from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    figure, axes = pyplot.subplots(1, len(_PANELS), figsize=(4 * len(_PANELS), 3))
+    for axis, (key, title) in zip(axes, _PANELS, strict=True):
+        points = [(row["step"], row[key]) for row in rows if key in row]
+        if points:
+            axis.plot(*zip(*points, strict=True), linewidth=1)
+        axis.set_title(title, fontsize=9)
+        axis.set_xlabel("step", fontsize=8)
+        axis.grid(alpha=0.3)
+    figure.tight_layout()
+    with atomic_path(picture) as temporary:
+        figure.savefig(temporary, dpi=110)
+    pyplot.close(figure)
