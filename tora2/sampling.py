@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,21 +10,9 @@ from torch import Tensor
 
 from .backbone import predict
 from .conditioning import Tora2Conditioning
+from .scene import Window
 
 SCHEDULERS = {"dpm": CogVideoXDPMScheduler, "ddim": CogVideoXDDIMScheduler}
-
-
-@dataclass(frozen=True)
-class ConditionWindow:
-    """Strength of a condition, and the part of the sampling, in [0, 1], in which it acts."""
-
-    strength: float = 1.0
-    start: float = 0.0
-    end: float = 1.0
-
-    def at(self, progress: float) -> float:
-        """Strength at a progress in [0, 1); 0 outside start..end."""
-        return self.strength if self.start <= progress <= self.end else 0.0
 
 
 def make_scheduler(name: str, snr_shift_scale: float = 1.0) -> Any:
@@ -68,8 +55,8 @@ def sample_latents(
     steps: int = 50,
     guidance: float = 6.0,
     dynamic: bool = False,
-    motion: ConditionWindow | None = None,
-    appearance: ConditionWindow | None = None,
+    motion: Window | None = None,
+    appearance: Window | None = None,
     image_latents: Tensor | None = None,
     generator: torch.Generator | None = None,
     callback: Callable[[int, int], None] | None = None,
@@ -93,7 +80,7 @@ def sample_latents(
     Returns:
         [B, 16, T, H, W] denoised latents, still scaled.
     """
-    motion, appearance = motion or ConditionWindow(), appearance or ConditionWindow()
+    motion, appearance = motion or Window(), appearance or Window()
     guided = negative is not None and (guidance != 1.0 or dynamic)
     text = torch.cat([negative, context]) if guided and negative is not None else context
     scheduler.set_timesteps(steps, device=noise.device)
