@@ -142,30 +142,36 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.round(values * (255 / limit)).astype(np.uint8))
 
 
-def picture_from_tensor(image: Tensor, mask: Tensor | None = None) -> Picture:
+def picture_from_tensor(
+    image: Tensor, mask: Tensor | None = None, max_side: int = MAX_SIDE
+) -> Picture:
     """A host's picture, and optionally where the entity is.
 
     Args:
         image: [H, W, 3 or 4] in [0, 1]; a fourth channel is alpha.
         mask: [H', W'] in [0, 1], 1 on the entity, scaled to the picture; multiplies alpha.
+        max_side: as in `load_picture`.
 
     Raises:
         ValueError: if the shapes are others, or nothing is left visible.
     """
     if image.ndim != 3 or image.shape[2] not in (3, 4) or 0 in image.shape:
         raise ValueError(f"image has shape {tuple(image.shape)}; expected [H, W, 3 or 4]")
-    pixels = image.detach().cpu().float().permute(2, 0, 1)
-    alpha = pixels[3].clamp(0, 1) if len(pixels) == 4 else None
+    pixels = image.detach().cpu().float().permute(2, 0, 1).nan_to_num().clamp(0, 1)
+    if (side := max(pixels.shape[1:])) > max_side:
+        height, width = (max(1, round(n * max_side / side)) for n in pixels.shape[1:])
+        pixels = resize(pixels, (height, width)).clamp(0, 1)
+    alpha = pixels[3] if len(pixels) == 4 else None
     if mask is not None:
         if mask.ndim != 2:
             raise ValueError(f"mask has shape {tuple(mask.shape)}; expected [H, W]")
-        mask = mask.detach().cpu().float().clamp(0, 1)
+        mask = mask.detach().cpu().float().nan_to_num().clamp(0, 1)
         if mask.shape != pixels.shape[1:]:
             mask = resize(mask[None], (pixels.shape[1], pixels.shape[2]))[0].clamp(0, 1)
         alpha = mask if alpha is None else alpha * mask
     if alpha is not None and not bool((alpha > 0.5).any()):
         raise ValueError("the mask is empty; expected 1 (white) where the entity is")
-    rgb = (pixels[:3].nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8)
+    rgb = (pixels[:3] * 255).round().to(torch.uint8)
     return Picture(rgb.contiguous(), alpha)
 
 
@@ -175,6 +181,24 @@ def on_white(picture: Picture) -> Tensor:
         return picture.rgb
     over = picture.rgb.float() * picture.alpha + 255 * (1 - picture.alpha)
     return over.round().to(torch.uint8)
+
+
+def content_box(picture: Picture) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) of what is opaque, in pixels; the whole where nothing is."""
+    height, width = picture.size
+    seen = None if picture.alpha is None else picture.alpha > 0.5
+    if seen is None or not bool(seen.any()):
+        return 0.0, 0.0, float(width), float(height)
+    rows, columns = (seen.any(dim).nonzero().flatten() for dim in (1, 0))
+    return float(columns[0]), float(rows[0]), float(columns[-1]) + 1, float(rows[-1]) + 1
+
+
+def crop(image: Tensor, box: tuple[float, float, float, float]) -> Tensor:
+    """The part of [C, H, W] in a box (left, top, right, bottom), at least one pixel of it."""
+    height, width = image.shape[-2:]
+    left, top = min(max(0, round(box[0])), width - 1), min(max(0, round(box[1])), height - 1)
+    right, bottom = max(left + 1, round(box[2])), max(top + 1, round(box[3]))
+    return image[:, top:bottom, left:right]
 
 
 def pad_square(image: Tensor, fill: int = 255) -> Tensor:

@@ -1,0 +1,172 @@
+"""ONNX files: which providers run them, what is refused, and encoders given as one."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .fingerprint import file_fingerprint
+from .pictures import crop, pad_square, resize
+from .protocols import Box
+
+_DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+_logger = logging.getLogger(__name__)
+
+
+def providers(device: torch.device | str) -> list[str | tuple[str, dict[str, Any]]]:
+    """onnxruntime's execution providers for a torch device, the CPU last.
+
+    Raises:
+        ValueError: if onnxruntime is not installed.
+    """
+    device = torch.device(device)
+    wanted: dict[str, list[str]] = {
+        "cuda": ["ROCMExecutionProvider" if torch.version.hip else "CUDAExecutionProvider"],
+        "mps": ["CoreMLExecutionProvider"],
+        "privateuseone": ["DmlExecutionProvider"],
+    }
+    available = runtime().get_available_providers()
+    out: list[str | tuple[str, dict[str, Any]]] = []
+    for name in wanted.get(device.type, []):
+        if name in available:
+            out.append((name, {"device_id": device.index or 0} if device.type == "cuda" else {}))
+    if wanted.get(device.type) and not out:
+        _logger.info("onnxruntime has no provider for %s; faces are encoded on the CPU", device)
+    return [*out, "CPUExecutionProvider"]
+
+
+def runtime() -> Any:
+    """The onnxruntime module.
+
+    Raises:
+        ValueError: if it is not installed, with the command that installs it.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ValueError(
+            "onnxruntime is not installed, which ONNX encoders need; "
+            "install it with: python -m pip install onnxruntime onnx"
+        ) from error
+    return onnxruntime
+
+
+def check(path: str | os.PathLike[str]) -> None:
+    """Refuse an ONNX file that brings more than a network.
+
+    Raises:
+        ValueError: if the file is no ONNX model, keeps tensors in other files, or asks for
+            operators that onnxruntime does not bring itself.
+    """
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise ValueError(
+            "onnx is not installed, which ONNX encoders need; "
+            "install it with: python -m pip install onnxruntime onnx"
+        ) from error
+    if not Path(path).is_file():
+        raise ValueError(f"{path} is not there; expected an ONNX file")
+    try:
+        model = onnx.load(os.fspath(path), load_external_data=False)
+    except DecodeError as error:
+        raise ValueError(f"{path} cannot be read; expected an ONNX file") from error
+    if not model.graph.node:
+        raise ValueError(f"{path} holds no network; expected an ONNX file")
+    own = {function.domain for function in model.functions}
+    nodes = list(_nodes(model.graph))
+    for function in model.functions:
+        nodes += [inner for node in function.node for inner in _with_subgraphs(node)]
+    for node in nodes:
+        if node.domain not in _DOMAINS and node.domain not in own or node.op_type == "EPContext":
+            raise ValueError(
+                f"{path} asks for the operator {node.domain}::{node.op_type}, whose code would "
+                "have to be loaded; expected standard ONNX operators"
+            )
+    constants = [x.t for node in nodes for x in node.attribute]
+    for tensor in [*model.graph.initializer, *constants]:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise ValueError(
+                f"{path} keeps tensor {tensor.name!r} in another file; "
+                "expected an ONNX file that holds all of its tensors"
+            )
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    for node in graph.node:
+        yield from _with_subgraphs(node)
+
+
+def _with_subgraphs(node: Any) -> Iterator[Any]:
+    yield node
+    for attribute in node.attribute:
+        for graph in [attribute.g, *attribute.graphs]:
+            yield from _nodes(graph)
+
+
+def session_errors() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises; its exceptions share no base of their own."""
+    state = runtime().capi.onnxruntime_pybind11_state
+    found = [x for x in vars(state).values() if isinstance(x, type) and issubclass(x, Exception)]
+    return (RuntimeError, ValueError, *found)
+
+
+class OnnxPrior:
+    """An identity network for objects as ONNX, used by its signature.
+
+    One input [N, 3, H, W] takes the entity's crop, ImageNet-normalised (OSNet and other ReID
+    networks); a second input [N, 4] takes its box beside the whole picture (MASA's export).
+
+    Args:
+        path: the file.
+        device: where onnxruntime should run it.
+        name: what its results are filed under, beside the file's content.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], device: torch.device | str, name: str = "onnx"
+    ) -> None:
+        check(path)
+        ort = runtime()
+        try:
+            self._session = ort.InferenceSession(os.fspath(path), providers=providers(device))
+        except session_errors() as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"{path} cannot be run ({reason}); expected an ONNX network"
+            ) from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        shapes = [list(x.shape) for x in inputs]
+        width = outputs[0].shape[-1]
+        if len(shapes[0]) != 4 or len(inputs) > 2 or not isinstance(width, int):
+            raise ValueError(
+                f"{path} has inputs {shapes} and output {list(outputs[0].shape)}; "
+                "expected a picture [N, 3, H, W], optionally boxes [N, 4], and [N, width]"
+            )
+        self._names = [x.name for x in inputs]
+        self._size = tuple(x if isinstance(x, int) else None for x in shapes[0][2:])
+        self.dim = width
+        self.key = f"{name}-{file_fingerprint(path)}"
+
+    def encode(self, image: Tensor, box: Box) -> Tensor:
+        """uint8 [3, H, W] on white and the entity's box to [dim], float32."""
+        if len(self._names) == 1:
+            image = crop(image, box)
+        height, width = (x or y for x, y in zip(self._size, image.shape[1:], strict=True))
+        scale_y, scale_x = height / image.shape[1], width / image.shape[2]
+        if len(self._names) == 1 and height == width:
+            image = pad_square(image)
+        mean, std = (torch.tensor(x).view(3, 1, 1) for x in (_MEAN, _STD))
+        pixels = (resize(image.float(), (height, width)).clamp(0, 255) / 255 - mean) / std
+        feed = {self._names[0]: pixels[None].numpy()}
+        if len(self._names) == 2:
+            scaled = [box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y]
+            feed[self._names[1]] = torch.tensor([scaled]).numpy()
+        return torch.from_numpy(self._session.run(None, feed)[0]).flatten().float()
