@@ -1,5 +1,7 @@
 """The library host: diffusers' CogVideoX transformer with Tora2's two calls in every block."""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -8,8 +10,37 @@ from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from .checkpoints import read_transformer
+from .checkpoints.assigning import assign
+
 if TYPE_CHECKING:
     from .conditioning import Tora2Conditioning
+
+
+def load_transformer(
+    path: str | os.PathLike[str], dtype: torch.dtype = torch.bfloat16
+) -> CogVideoXTransformer3DModel:
+    """Load a CogVideoX-1.0 transformer from any public layout.
+
+    Weights that are stored in `dtype` stay mapped from disk; others are cast, fp8 included.
+
+    Args:
+        path: what `tora2.checkpoints.read_transformer` reads: a diffusers folder or shards, a
+            single file in diffusers, ComfyUI or SAT names, or SAT's `.pt`.
+        dtype: of the parameters.
+
+    Returns:
+        The transformer on the CPU, in evaluation mode.
+
+    Raises:
+        ValueError: if there is no such transformer, or it is CogVideoX-1.5's or 2B's.
+        OSError: if the file is missing or not readable.
+    """
+    config, tensors = read_transformer(path)
+    with torch.device("meta"):
+        transformer = CogVideoXTransformer3DModel(**config)
+    assign(transformer, tensors, Path(path), dtype)
+    return transformer.eval()
 
 
 def rotary_embedding(

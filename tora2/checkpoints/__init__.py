@@ -1,6 +1,15 @@
 """Weights on disk: reading every public layout, writing our own, and saying what a file holds."""
 
 from .adapter_format import save_adapter
-from .loading import load_adapter
+from .inspection import Inspection, inspect
+from .loading import load_adapter, read_transformer
+from .transformer_keys import convert_transformer
 
-__all__ = ["load_adapter", "save_adapter"]
+__all__ = [
+    "Inspection",
+    "convert_transformer",
+    "inspect",
+    "load_adapter",
+    "read_transformer",
+    "save_adapter",
+]

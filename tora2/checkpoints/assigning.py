@@ -30,9 +30,7 @@ def check_plain(path: Path, tensors: Mapping[str, Tensor]) -> None:
         ValueError: for quantised blocks (GGUF, bitsandbytes) and fp8 with separate scales.
     """
     for name, tensor in tensors.items():
-        if name == "scaled_fp8" or name.endswith(
-            (".scale_weight", ".weight_scale", ".comfy_quant")
-        ):
+        if name.endswith(("scaled_fp8", ".scale_weight", ".weight_scale", ".comfy_quant")):
             raise ValueError(
                 f"{path} holds scaled fp8 weights ({name}), which only the host's own loader "
                 "reads: expected plain fp8, fp16, bf16 or float32"

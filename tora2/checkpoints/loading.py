@@ -1,19 +1,92 @@
-"""Load an adapter from any file that holds one."""
+"""Load an adapter, or a transformer's tensors, from any file that holds one."""
 
 from __future__ import annotations
 
 import os
 
 import torch
+from torch import Tensor
 
 from ..models.adapter import Tora2Adapter
-from .adapter_format import adapter_from, is_adapter_file
-from .weights import read_file
+from .adapter_format import adapter_from, empty_adapter, is_adapter_file
+from .assigning import assign, check_plain, stored_dtype
+from .contents import OURS, describe
+from .folders import read_adapter_weights, read_transformer_weights
+from .motion_keys import motion_config, motion_tensors, parts_of
+from .split_files import find_sibling
+from .transformer_config import transformer_config
+from .transformer_keys import convert_transformer, find_transformer
 
 
 def load_adapter(path: str | os.PathLike[str], dtype: torch.dtype | None = None) -> Tora2Adapter:
-    """Load an adapter."""
-    weights = read_file(path)
+    """Load an adapter from any public layout; which one is told by the tensors.
+
+    Read are our own safetensors; Tora's SAT `mp_rank_00_model_states.pt`; Tora's diffusers folder
+    or file; and Kijai's split files, given as the folder above `fuser/` and `traj_extractor/`, or
+    as one of the two files with the other near it. Weights are mapped from disk: parts of the file
+    that belong to other models are never read.
+
+    Args:
+        path: a file or a folder.
+        dtype: of the adapter's parameters; None keeps what is stored (the widest where the parts
+            differ, bfloat16 for 8-bit floats).
+
+    Returns:
+        The adapter on the CPU. With Tora's files its `capabilities` are {"motion"} and its sizes
+        are those of the tensors.
+
+    Raises:
+        ValueError: with one sentence, if the file is damaged, holds no adapter, or lacks a half.
+        OSError: if the file is missing or not readable.
+    """
+    weights = read_adapter_weights(path)
     if is_adapter_file(weights):
         return adapter_from(weights, dtype)
-    raise ValueError(f"{path} is no Tora2 adapter")
+    if any(name.startswith(OURS) for name in weights.tensors):
+        raise ValueError(
+            f"{weights.path} holds Tora2's parts without their configuration (tora2_config in the "
+            "metadata), expected a file that tora2.checkpoints.save_adapter wrote"
+        )
+    motion = motion_tensors(weights.tensors)
+    parts = parts_of(motion)
+    if not parts:
+        raise ValueError(
+            f"{weights.path} holds {describe(weights.tensors)}, expected a Tora2 adapter or Tora's "
+            "motion parts (trajectory extractor and fusers)"
+        )
+    if len(parts) == 1:
+        motion |= find_sibling(weights.path, parts.pop())
+    check_plain(weights.path, motion)
+    adapter = empty_adapter(motion_config(weights.path, motion))
+    assign(adapter, motion, weights.path, dtype or stored_dtype(motion))
+    return adapter
+
+
+def read_transformer(path: str | os.PathLike[str]) -> tuple[dict[str, object], dict[str, Tensor]]:
+    """A CogVideoX-1.0 transformer from any public layout.
+
+    Args:
+        path: a diffusers folder (of the pipeline or of the transformer), its index, a single
+            safetensors file in diffusers, ComfyUI or SAT names, or SAT's `.pt`.
+
+    Returns:
+        The arguments of diffusers' CogVideoXTransformer3DModel, and its tensors under diffusers'
+        names, mapped from disk and in the dtype that is stored.
+
+    Raises:
+        ValueError: if the file is damaged, holds no such transformer, or a CogVideoX-1.5 or 2B one.
+        OSError: if the file is missing or not readable.
+    """
+    weights = read_transformer_weights(path)
+    found = find_transformer(weights.tensors)
+    if found is None:
+        raise ValueError(
+            f"{weights.path} holds {describe(weights.tensors)}, expected a CogVideoX transformer"
+        )
+    inside = {n: t for n, t in weights.tensors.items() if n.startswith(found.prefix)}
+    check_plain(weights.path, inside)
+    try:
+        tensors = convert_transformer(inside, "diffusers")
+        return transformer_config(tensors, weights.config), tensors
+    except ValueError as error:
+        raise ValueError(f"{weights.path}: {error}") from None

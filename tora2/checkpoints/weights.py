@@ -17,6 +17,11 @@ from ..fields import show
 MAX_HEADER = 100_000_000
 AGAIN = "download it again"
 
+GGUF_ADVICE = (
+    "a GGUF file is read by a GGUF loader of the host alone: load the transformer with the Unet "
+    "Loader of ComfyUI-GGUF, and the adapter from its own file"
+)
+
 _POINTER = b"version https://git-lfs"
 
 
@@ -37,6 +42,14 @@ class Weights:
     tensors: Mapping[str, Tensor]
     metadata: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, object] | None = None
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether a file says that it is GGUF."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"GGUF"
 
 
 def read_file(path: str | os.PathLike[str]) -> Weights:
@@ -60,10 +73,7 @@ def read_file(path: str | os.PathLike[str]) -> Weights:
     if start.startswith(_POINTER):
         raise ValueError(_pointer_sentence(path, start))
     if start.startswith(b"GGUF"):
-        raise ValueError(
-            f"{path} is a GGUF file, which only a GGUF loader of the host reads: load the "
-            "transformer with the Unet Loader of ComfyUI-GGUF, and the adapter on its own"
-        )
+        raise ValueError(f"{path} cannot be read here; {GGUF_ADVICE}")
     if start.startswith(b"PK\x03\x04"):
         return Weights(path, "torch", read_torch(path))
     if start[0] == 0x80 and start[1:2] < b"\x06" and not _plausible_header(start, size):

@@ -1,0 +1,42 @@
+"""`python -m tora2 convert FILE --to …`: one weights file into another layout."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from ..checkpoints import convert_transformer, load_adapter, read_transformer, save_adapter
+from ..files import atomic_path
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command and its arguments."""
+    parser = subparsers.add_parser("convert", help="rewrite a checkpoint in another layout")
+    parser.add_argument("file", metavar="FILE", help="a file or folder in any public layout")
+    parser.add_argument(
+        "--to",
+        required=True,
+        choices=("diffusers", "comfy", "tora2"),
+        help="the transformer under diffusers' or ComfyUI's names, or the adapter as Tora2's own",
+    )
+    parser.add_argument("--output", required=True, metavar="PATH", help="the .safetensors to write")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert, and say what was written."""
+    output = Path(arguments.output)
+    if output.suffix != ".safetensors":
+        raise ValueError(f"cannot write {output}, expected a name that ends in .safetensors")
+    if arguments.to == "tora2":
+        save_adapter(load_adapter(arguments.file), output)
+    else:
+        _, tensors = read_transformer(arguments.file)
+        tensors = convert_transformer(tensors, arguments.to)
+        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        with atomic_path(output) as temporary:
+            save_file(tensors, temporary, {"format": "pt"})
+    print(output)
+    return 0
