@@ -27,12 +27,20 @@ const LAYERS = "tora2_layers";
 /** How long the editor of a removed node waits for the node to come back. */
 const KEEP_MS = 1500;
 
-/** Editors by the place of their node: root graph, graph, node. @type {Map<string, Editor>} */
+/**
+ * Editors whose node was removed, by its place.
+ * @type {Map<string, {editor: Editor, focused: boolean}>}
+ */
 const parked = new Map();
 
-/** @param {LGraphNode} node */
+/**
+ * Where a node is. The root graph goes by its workflow's path: its id changes when it is reloaded.
+ * @param {LGraphNode} node
+ */
 function placeOf(node) {
-  return `${app.rootGraph?.id}/${node.graph?.id}/${node.id}`;
+  const { path } = app.extensionManager.workflow.activeWorkflow ?? {};
+  const graph = node.graph === app.rootGraph ? "" : node.graph?.id;
+  return `${path}/${graph}/${node.id}`;
 }
 
 /** One step of the host's history. @param {() => void} change */
@@ -59,6 +67,8 @@ function createWidget(node, name) {
   let value = emptyDocument();
   /** @type {Editor | null} */
   let editor = null;
+  /** Where the node is; noted while it is there, as a removed node has no graph to ask. */
+  let place = "";
 
   /** @type {Port} */
   const port = {
@@ -71,7 +81,10 @@ function createWidget(node, name) {
   };
 
   const widget = node.addDOMWidget(name, WIDGET, mount, {
-    getValue: () => /** @type {object} */ (value),
+    getValue: () => {
+      if (node.graph) place = placeOf(node);
+      return /** @type {object} */ (value);
+    },
     setValue: (/** @type {unknown} */ next) => {
       const own = next === value;
       value = next;
@@ -84,10 +97,10 @@ function createWidget(node, name) {
 
   const open = () => {
     if (editor || mount.clientWidth === 0 || !node.graph) return;
-    const place = placeOf(node);
+    place = placeOf(node);
     const kept = parked.get(place);
     parked.delete(place);
-    editor = kept ?? new Editor(port, translator(language()));
+    editor = kept?.editor ?? new Editor(port, translator(language()));
     editor.port = port;
     editor.fullscreen.rehome(mount);
     editor.load(value, kept ? undefined : savedLayers(node));
@@ -98,14 +111,12 @@ function createWidget(node, name) {
   const observer = new ResizeObserver(open);
   observer.observe(mount);
 
-  const place = { now: "" };
-  chain(node, "onAdded", () => (place.now = placeOf(node)));
   chain(node, "onConnectionsChange", () => editor?.follow());
   chain(node, "onExecuted", () => editor?.follow());
   chain(node, "onRemoved", () => {
     observer.disconnect();
     if (!editor) return;
-    park(place.now || placeOf(node), editor);
+    park(place, editor);
     editor = null;
   });
   return widget;
@@ -117,10 +128,9 @@ const editors = new Set();
 /** Keep an editor for the node that may be about to come back. @param {string} place @param {Editor} editor */
 function park(place, editor) {
   editors.delete(editor);
-  editor.focused = editor.element.contains(document.activeElement);
-  parked.set(place, editor);
+  parked.set(place, { editor, focused: editor.hasFocus() });
   setTimeout(() => {
-    if (parked.get(place) !== editor) return;
+    if (parked.get(place)?.editor !== editor) return;
     parked.delete(place);
     editor.destroy();
   }, KEEP_MS);

@@ -41,6 +41,7 @@ import { paint } from "./view.mjs";
 import { fit, panned, zoomed } from "./viewport.mjs";
 
 const WIDE = 520;
+const JUST_NOW_MS = 250;
 
 export class Editor {
   /**
@@ -52,8 +53,8 @@ export class Editor {
     this.t = t;
     /** The value as it came, for export when it cannot be read. @type {unknown} */
     this.raw = null;
-    /** Whether it had the focus when its node went away. */
-    this.focused = false;
+    /** When the focus left for nowhere, as it does when the element is taken out of the page. */
+    this.lostFocus = -Infinity;
     this.store = new Store((doc) => this.commit(doc));
     const { store } = this;
     this.background = new Background(() => this.redraw());
@@ -79,7 +80,7 @@ export class Editor {
     });
     this.layers = createLayers(store, t);
     this.inspector = createInspector(store, t, () => this.port.forced());
-    this.transport = createTransport(store, t);
+    this.transport = createTransport(store, t, this.status.element);
     this.side = el("div", { class: "tora2-side" }, this.layers.element);
     this.element = el(
       "div",
@@ -89,7 +90,6 @@ export class Editor {
       el("div", { class: "tora2-body" }, el("div", { class: "tora2-stage" }, this.canvas), this.side),
       this.inspector.element,
       this.transport.element,
-      this.status.element,
       this.menu.element,
       this.shortcuts.element,
     );
@@ -124,6 +124,9 @@ export class Editor {
       event.stopPropagation();
     });
     element.addEventListener("keydown", (event) => this.key(event));
+    element.addEventListener("focusout", ({ relatedTarget }) => {
+      this.lostFocus = relatedTarget ? -Infinity : performance.now();
+    });
     listenToClipboard(this);
     listenToDrops(this);
     this.resized = new ResizeObserver(() => {
@@ -137,6 +140,13 @@ export class Editor {
       this.redraw();
     });
     this.rethemed.observe(document.body, { attributes: true, attributeFilter: ["class", "style"] });
+  }
+
+  /** Whether the editor has the focus, or had it until its element left the page just now. */
+  hasFocus() {
+    return (
+      this.element.contains(document.activeElement) || performance.now() - this.lostFocus < JUST_NOW_MS
+    );
   }
 
   /** @returns {Viewport} */

@@ -53,7 +53,8 @@ export function freshId(items, prefix) {
 const colors = new WeakMap();
 
 /**
- * The colour each track is drawn in, by id: its entity's, or one of its own.
+ * The colour each track is drawn in, by id: its entity's, or a free track's place in the palette.
+ * `tora2.overlay.track_colors` says the same.
  * @param {Doc} doc
  * @returns {Map<string, string>}
  */
@@ -61,10 +62,13 @@ export function colorsOf(doc) {
   let result = colors.get(doc);
   if (!result) {
     const owners = new Map(doc.entities.map((entity) => [entity.id, entity.color]));
-    let next = doc.entities.length;
+    const used = new Set(owners.values());
+    const unused = PALETTE.filter((color) => !used.has(color));
+    const spare = unused.length ? unused : PALETTE;
+    let next = 0;
     result = new Map();
     for (const { id, entity } of doc.tracks) {
-      result.set(id, owners.get(entity ?? "") ?? PALETTE[next++ % PALETTE.length]);
+      result.set(id, owners.get(entity ?? "") ?? spare[next++ % spare.length]);
     }
     colors.set(doc, result);
   }

@@ -48,6 +48,7 @@ function hint({ state }, t) {
   if (state.drawing) return t("hintDrawing");
   if (!state.doc.tracks.length) return t("hintEmpty");
   const n = selectedPoints(state.doc, state.selection).length;
+  if (n === 1) return t("selectedOne");
   return n ? t("selected", { n }) : "";
 }
 

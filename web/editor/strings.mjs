@@ -64,6 +64,7 @@ const STRINGS = {
   size: ["Size", "尺寸"],
   fromGraph: ["set by the graph", "由工作流决定"],
   framesRule: ["Frames must be 4k + 1, such as 17 or 49", "帧数须为 4k + 1，例如 17 或 49"],
+  selectedOne: ["1 point selected", "已选 1 个点"],
   selected: ["{n} points selected", "已选 {n} 个点"],
   tooFast: ["{tracks}: faster than the model follows", "{tracks}：速度超出模型能跟随的范围"],
   hintEmpty: ["Click to place points, double-click to finish", "单击放置点，双击完成"],

@@ -11,6 +11,8 @@ import { toCss } from "./viewport.mjs";
 
 /** Below this many css pixels between neighbours a vertex adds nothing to be seen. */
 const VERTEX_SPACING = 2;
+/** Ticks are at least about this many css pixels apart. */
+const TICK_SPACING = 8;
 /** Every point of every track is drawn as a handle up to here; beyond, those that are selected. */
 const MANY_POINTS = 400;
 
@@ -72,34 +74,37 @@ function pathOf(sampled, scale) {
 }
 
 /**
- * Short strokes across the path, one a frame, longer at whole seconds.
+ * Short strokes across the path where frames fall, longer at whole seconds: even motion shows as an
+ * even spacing. Every second, fourth, … frame only, where they would be too close to tell apart.
  * @param {Stage} stage
  * @param {Track} track
  * @param {Sampled} sampled
  */
-function paintTicks({ context, state, view, theme }, track, { x, y }) {
+function paintTicks({ context, state, view, theme }, track, { x, y, path }) {
   const second = Math.max(1, Math.round(state.doc.fps));
+  const spacing = (path.length[path.length.length - 1] * view.scale) / (track.end - track.start || 1);
+  const stride = [1, 2, 4, 8].find((step) => step * spacing >= TICK_SPACING) ?? 16;
   context.strokeStyle = theme.handle;
   context.lineWidth = 1;
+  context.globalAlpha = 0.85;
   context.beginPath();
-  let lastX = NaN;
-  let lastY = NaN;
   for (let f = track.start; f <= track.end; f++) {
+    const whole = f % second === 0;
+    if (!whole && f % stride) continue;
     const a = Math.max(track.start, f - 1);
     const b = Math.min(track.end, f + 1);
     const dx = x[b] - x[a];
     const dy = y[b] - y[a];
     const norm = Math.hypot(dx, dy);
+    if (norm < 1e-6) continue;
     const cx = x[f] * view.scale + view.x;
     const cy = y[f] * view.scale + view.y;
-    if (norm < 1e-6 || Math.hypot(cx - lastX, cy - lastY) < 2.5) continue;
-    lastX = cx;
-    lastY = cy;
-    const half = (f % second === 0 ? 5 : 2.5) / norm;
+    const half = (whole ? 7 : 3.5) / norm;
     context.moveTo(cx - dy * half, cy + dx * half);
     context.lineTo(cx + dy * half, cy - dx * half);
   }
   context.stroke();
+  context.globalAlpha = 1;
 }
 
 /**

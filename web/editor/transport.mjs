@@ -15,8 +15,9 @@ import { paintTimeline, ROW, rowsOf, RULER } from "./timelineview.mjs";
 /**
  * @param {Store} store
  * @param {Translate} t
+ * @param {HTMLElement} status shown beside the clock
  */
-export function createTransport(store, t) {
+export function createTransport(store, t, status) {
   const canvas = el("canvas", {
     class: "tora2-timeline",
     "aria-label": t("timeline"),
@@ -33,13 +34,14 @@ export function createTransport(store, t) {
     { class: "tora2-transport" },
     el(
       "div",
-      { class: "tora2-group" },
+      { class: "tora2-bar" },
       iconButton("first", `${t("firstFrame")} (Home)`, () => goTo(store, 0)),
       play,
       pause,
       iconButton("last", `${t("lastFrame")} (End)`, () => goTo(store, Infinity)),
       loop,
       clock,
+      status,
     ),
     canvas,
   );
