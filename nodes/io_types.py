@@ -9,6 +9,7 @@ from comfy_api.latest import io
 
 from ..tora2.conditioning import Tora2Conditioning
 from ..tora2.encoders.features import PictureFeatures
+from ..tora2.models.adapter import Tora2Adapter
 
 AdapterSocket = io.Custom("TORA2_ADAPTER")
 EncodersSocket = io.Custom("TORA2_ENCODERS")
@@ -22,7 +23,7 @@ class LoadedAdapter:
     """TORA2_ADAPTER: an adapter that the host loads, offloads and frees.
 
     Attributes:
-        patcher: the host's ModelPatcher around a Tora2Adapter (`patcher.model`).
+        patcher: the host's ModelPatcher around it.
         name: what the user picked, for messages.
         flow_sigma: radius of a track on the flow picture that it was trained with, in pixels.
     """
@@ -30,6 +31,11 @@ class LoadedAdapter:
     patcher: Any
     name: str
     flow_sigma: float = 10.0
+
+    @property
+    def adapter(self) -> Tora2Adapter:
+        """The adapter itself, wherever its weights are."""
+        return self.patcher.model.adapter
 
 
 @dataclass(frozen=True, eq=False)

@@ -85,9 +85,15 @@ class Injection:
         self.bound = bound
         self.motion = motion
         self.appearance = appearance
-        self.blocks = model.model.diffusion_model.blocks
         self.current: Tora2Conditioning | None = None
         self._placed: Tora2Conditioning | None = None
+        self._adopt(model.model)
+
+    def _adopt(self, model: Any) -> None:
+        """Know a model's own norms; the host may move a patcher onto another copy of its model."""
+        self._model = model
+        blocks = model.diffusion_model.blocks
+        self._norms = {"norm1": [b.norm1 for b in blocks], "norm2": [b.norm2 for b in blocks]}
 
     def place(self, patcher: ModelPatcher) -> None:
         """Move the conditions to the device that the model runs on, once a run."""
@@ -120,7 +126,9 @@ class Injection:
         if window is not None:
             conditioning = conditioning.window(window_frames(window))
         self._check_latent(x, conditioning)
-        self.blocks, self.current = model.diffusion_model.blocks, conditioning
+        if model is not self._model:
+            self._adopt(model)
+        self.current = conditioning
         try:
             return executor(x, sigma, c_concat, c_crossattn, control, transformer_options, **kwargs)
         finally:
@@ -171,8 +179,7 @@ class Injection:
         return forward
 
     def _own_forward(self, layer: int, norm: str) -> Callable[..., Any]:
-        # Found at call time: the host may move a patcher onto another copy of the model.
-        module = getattr(self.blocks[layer], norm)
+        module = self._norms[norm][layer]
         return type(module).forward.__get__(module)
 
 

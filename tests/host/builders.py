@@ -1,0 +1,139 @@
+"""Small random models in both hosts, with the same weights."""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import torch
+from diffusers import CogVideoXTransformer3DModel
+
+from tora2.checkpoints import convert_transformer
+
+Pack = Callable[[str], ModuleType]
+
+LAYERS, HEADS, TEXT = 3, 2, 24
+
+
+def transformer(
+    in_channels: int = 16, learned: bool = False, strength: float = 2.0, seed: int = 0
+) -> CogVideoXTransformer3DModel:
+    """A CogVideoX-1.0 transformer whose attention is sharp enough for positions to matter."""
+    torch.manual_seed(seed)
+    sizes = {"sample_width": 12, "sample_height": 8, "sample_frames": 9} if learned else {}
+    model = CogVideoXTransformer3DModel(
+        num_attention_heads=3 if learned else HEADS,  # the host's sine table wants thirds
+        attention_head_dim=64,
+        in_channels=in_channels,
+        out_channels=16,
+        time_embed_dim=32,
+        text_embed_dim=TEXT,
+        num_layers=LAYERS,
+        use_rotary_positional_embeddings=True,
+        use_learned_positional_embeddings=learned,
+        **sizes,
+    ).eval()
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter, std=0.1)
+        if "norm_q" in name or "norm_k" in name:
+            parameter.data.mul_(strength)
+    if learned:
+        model.patch_embed.pos_embedding.data.normal_(std=0.5)
+    return model.requires_grad_(False)
+
+
+def host_model(reference: CogVideoXTransformer3DModel) -> Any:
+    """The same weights as the host detects and loads them: an uncorrected MODEL in float32."""
+    import comfy.sd
+
+    weights = {name: x.clone() for name, x in reference.state_dict().items()}
+    if "patch_embed.pos_embedding" in weights:  # the host assumes CogVideoX-5B-I2V's own grid
+        weights["patch_embed.pos_embedding"] = torch.zeros(1, 17776, 192)
+    model = comfy.sd.load_diffusion_model_state_dict(
+        convert_transformer(weights, "comfy"), model_options={"dtype": torch.float32}
+    )
+    assert model is not None
+    return model
+
+
+def adapter(pack: Pack, seed: int = 1, **changes: Any) -> Any:
+    """A small adapter whose zero-initialised parts are random, so that everything acts."""
+    torch.manual_seed(seed)
+    module = pack("tora2.models.adapter")
+    config = module.Tora2Config.preset(
+        "tiny",
+        dim=64 * HEADS,
+        layers=LAYERS,
+        word_dim=TEXT,
+        feature_dim=16,
+        semantic_dim=12,
+        face_dim=12,
+        object_dim=12,
+        qformer_dim=32,
+        queries=4,
+        context_dim=32,
+        attention_dim=64,
+        attention_heads=2,
+        binder_heads=2,
+        contrastive_dim=8,
+        **changes,
+    )
+    made = module.Tora2Adapter(config).eval().requires_grad_(False)
+    for parameter in made.parameters():
+        if not parameter.data.any():
+            parameter.data.normal_(std=0.3 if parameter.ndim == 0 else 0.05)
+    return made
+
+
+def picture(pack: Pack, seed: int) -> Any:
+    generator = torch.Generator().manual_seed(seed)
+    return pack("tora2.encoders.features").PictureFeatures(
+        torch.randn(4, 12, generator=generator), torch.randn(12, generator=generator), "object"
+    )
+
+
+def tracks(pack: Pack, width: int, height: int, frames: int) -> Any:
+    document = {
+        "version": 1,
+        "width": width,
+        "height": height,
+        "frames": frames,
+        "entities": [{"id": "cat"}, {"id": "dog"}],
+        "tracks": [
+            {"id": "a", "entity": "cat", "points": [{"x": 0.2, "y": 0.2}, {"x": 0.7, "y": 0.6}]},
+            {"id": "b", "entity": "dog", "points": [{"x": 0.8, "y": 0.3}, {"x": 0.3, "y": 0.8}]},
+        ],
+    }
+    trajectory = pack("tora2.trajectory")
+    return trajectory.sample(trajectory.parse(document))
+
+
+def bound(
+    pack: Pack,
+    made: Any,
+    latent: tuple[int, int, int] = (3, 8, 12),
+    motion: bool = True,
+    entities: bool = True,
+) -> Any:
+    """A bound conditioning for latents of (frames, height, width), with two entities."""
+    conditioning = pack("tora2.conditioning")
+    frames, height, width = latent
+    size = (8 * width, 8 * height, 4 * frames - 3)
+    generator = torch.Generator().manual_seed(3)
+    given = [
+        conditioning.EntityCondition(
+            (picture(pack, seed),), torch.randn(2, TEXT, generator=generator)
+        )
+        for seed in (4, 5)
+    ]
+    motion_latent = torch.randn(1, 16, frames, height, width, generator=generator)
+    built = conditioning.Tora2Conditioning.build(
+        made,
+        motion_latent if motion else None,
+        given if entities else (),
+        tracks(pack, *size) if motion and entities else None,
+    )
+    types = pack("nodes.io_types")
+    patcher = pack("nodes.host.adapters").manage(made)
+    loaded = types.LoadedAdapter(patcher, "small")
+    return types.BoundConditioning(built, loaded, size if motion else None)
