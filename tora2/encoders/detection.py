@@ -108,7 +108,7 @@ def _views(image: Tensor, rung: str) -> Iterator[tuple[Tensor, float, float, flo
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
         yield resize(image, size), scale, 0.0, 0.0
     else:
-        count = 2 if side <= _WORKING_SIDE else 3
+        count = min(4, max(2, math.ceil(2 * side / _WORKING_SIDE)))
         for top, tile_height in _spans(height, count):
             for left, tile_width in _spans(width, count):
                 tile = image[:, top : top + tile_height, left : left + tile_width]

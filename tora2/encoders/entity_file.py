@@ -88,7 +88,7 @@ def load_entity(path: str | os.PathLike[str]) -> Entity:
         )
     try:
         return _entity(json.loads(metadata["entity"]), tensors)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}); expected a whole entity file") from error
 
 
