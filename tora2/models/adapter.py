@@ -257,7 +257,8 @@ class Tora2Adapter(nn.Module):
     @property
     def capabilities(self) -> frozenset[str]:
         """The parts this adapter has: some of `motion`, `appearance`, `binding`."""
-        return frozenset(self.config.capabilities)
+        missing = {"binding"} if self.binder is None else set()
+        return frozenset(self.config.capabilities) - missing
 
     @property
     def dtype(self) -> torch.dtype:

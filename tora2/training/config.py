@@ -80,6 +80,7 @@ class TrainConfig:
         pool: number of clips that are drawn and encoded once.
         workers: processes that draw clips.
         autoencoder_from: folder of a finished autoencoder to use in place of training one.
+        pool_from: file of encoded clips to use in place of drawing and encoding them.
         adapter: fields of `Tora2Config` that differ from the preset `tiny`.
     """
 
@@ -94,6 +95,7 @@ class TrainConfig:
     )
     autoencoder_training: AutoencoderTraining = field(default_factory=AutoencoderTraining)
     autoencoder_from: str | None = None
+    pool_from: str | None = None
     encoder: TinyEncoderConfig = field(default_factory=TinyEncoderConfig)
     transformer: TransformerShape = field(default_factory=TransformerShape)
     adapter: dict[str, Any] = field(default_factory=dict)
@@ -107,18 +109,25 @@ def load_config(path: Path | str) -> TrainConfig:
     Raises:
         ValueError: names the file and the key that is unknown or of the wrong type.
     """
-    path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return read(TrainConfig, read_yaml(path), "")
+    except ValueError as error:
+        raise ValueError(f"configuration {str(path)!r}: {error}") from None
+
+
+def read_yaml(path: Path | str) -> Any:
+    """The value of a YAML file, read without running anything.
+
+    Raises:
+        ValueError: names the file.
+    """
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"configuration {str(path)!r} does not exist") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"configuration {str(path)!r} is not YAML: {reason}") from None
-    try:
-        return read(TrainConfig, values, "")
-    except ValueError as error:
-        raise ValueError(f"configuration {str(path)!r}: {error}") from None
 
 
 def read(kind: type[T], values: Any, where: str) -> T:
@@ -141,11 +150,15 @@ def read(kind: type[T], values: Any, where: str) -> T:
 
 def _value(kind: Any, value: Any, where: str) -> Any:
     if is_dataclass(kind) and isinstance(kind, type):
+        if isinstance(value, kind):
+            return value
         return read(kind, value, where + ".")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if get_origin(kind) is tuple and isinstance(value, list):
+    if get_origin(kind) is tuple and isinstance(value, list | tuple):
         inner = get_args(kind)
+        if inner[-1] is Ellipsis:
+            return tuple(_value(inner[0], item, where) for item in value)
         if len(inner) == len(value):
             return tuple(_value(k, v, where) for k, v in zip(inner, value, strict=True))
     if get_origin(kind) is dict and isinstance(value, dict):

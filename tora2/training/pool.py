@@ -50,6 +50,9 @@ class ClipPool:
     def __getitem__(self, rows: Tensor) -> "ClipPool":
         return ClipPool(*(getattr(self, field.name)[rows] for field in fields(self)))
 
+    def to(self, device: torch.device) -> "ClipPool":
+        return ClipPool(*(getattr(self, field.name).to(device) for field in fields(self)))
+
     @classmethod
     def concatenate(cls, parts: Sequence["ClipPool"]) -> "ClipPool":
         names = [field.name for field in fields(cls)]
@@ -91,8 +94,10 @@ def encode_clips(
     """Encode rendered clips; `length` is the number of text tokens."""
     frames = torch.stack([to_signed(clip.frames) for clip, _ in clips])
     flow = torch.stack([to_signed(picture) for _, picture in clips])
-    with torch.autocast("cpu", torch.bfloat16):
-        latents, motion = encode_video(vae, torch.cat([frames, flow])).chunk(2)
+    device = next(vae.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16):
+        encoded = encode_video(vae, torch.cat([frames, flow]).to(device))
+    latents, motion = encoded.cpu().chunk(2)
     region = torch.stack([clip.region for clip, _ in clips])[:, None].float()
     region = torch.cat([region[:, :, :1].expand(-1, -1, 3, -1, -1), region], dim=2)
     count, video = len(clips), clips[0][0].tracks.frames
@@ -147,12 +152,12 @@ def entity_batch(
         semantic=empty.index_put(shown, semantic),
         face=semantic.new_zeros(batch, count, references, face_dim),
         object=empty_prior.index_put(shown, prior),
-        is_face=torch.zeros(batch, count, references, dtype=torch.bool),
+        is_face=torch.zeros_like(pool.picture_mask),
         picture_mask=pool.picture_mask,
         words=words[rows],
         word_mask=word_mask[rows] & known[..., None],
         points=pool.points[:, :, None],
         visible=pool.visible[:, :, None],
         track_mask=pool.track_mask[..., None],
-        strength=torch.ones(batch, count),
+        strength=torch.ones_like(rows, dtype=torch.float32),
     )

@@ -10,18 +10,18 @@ import torch
 from tqdm import tqdm
 
 from ..encoders.tiny import TinyEncoder
-from ..evaluation.binding import BindingReport, evaluate_binding
 from ..files import atomic_path
 from ..models.autoencoder import PatchAutoencoder
 from ..pipeline import ModelInfo, Tora2Pipeline, load_module, save_module
 from .autoencoder import reconstruction_psnr, train_autoencoder
 from .config import TrainConfig, load_config
 from .curves import plot_curves
+from .evaluate import BindingReport, evaluate_binding
 from .pool import ClipPool, encode_clips, rendered
 from .spritebind import SpriteBind
 from .sprites import SHAPES
 from .tiny import make_adapter, make_text_encoder, make_tokenizer, make_transformer
-from .trainer import LOG, Trainer
+from .trainer import LOG, Trainer, resolve_device
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +29,23 @@ MODEL = "model"
 
 
 def run(path: Path | str) -> Path:
-    """Train as a YAML configuration says, or go on where an earlier run of it stopped.
+    """Train as a YAML configuration says; see `train`.
+
+    Raises:
+        ValueError: if the configuration is malformed.
+    """
+    return train(load_config(path))
+
+
+def train(config: TrainConfig) -> Path:
+    """Train a model, or go on where an earlier run of the same configuration stopped.
 
     Returns:
         The folder of the finished model, which `Tora2Pipeline.from_pretrained` loads.
 
     Raises:
-        ValueError: if the configuration is malformed, or the output folder holds another run.
+        ValueError: if the output folder holds a run of another configuration.
     """
-    config = load_config(path)
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
     _claim(output, config)
@@ -141,11 +149,11 @@ def _autoencoder(config: TrainConfig, output: Path) -> PatchAutoencoder:
         psnr = reconstruction_psnr(vae, SpriteBind(config.data, config.seed, "heldout"), 16)
         bar.write(f"autoencoder: {psnr:.1f} dB on held-out clips")
     vae = load_module(PatchAutoencoder, type(config.autoencoder), folder)
-    return vae.eval().requires_grad_(False)
+    return vae.to(resolve_device(config.device)).eval().requires_grad_(False)
 
 
 def _pool(config: TrainConfig, output: Path, pipeline: Tora2Pipeline) -> ClipPool:
-    path = output / "pool.pt"
+    path = Path(config.pool_from) if config.pool_from else output / "pool.pt"
     if path.exists():
         return ClipPool(**torch.load(path, weights_only=True))
     data = SpriteBind(config.data, config.seed, "train")

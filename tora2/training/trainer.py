@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..backbone import predict
 from ..conditioning import Tora2Conditioning
@@ -32,6 +33,14 @@ STATE = "state.pt"
 LOG = "log.jsonl"
 _UNKNOWN_ID, _FIRST_WORD_ID = 2, 3
 _UNKNOWN_SHARE = 0.03
+_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+
+def resolve_device(name: str) -> torch.device:
+    """A device by name; "auto" is the GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
 
 
 class Trainer:
@@ -48,13 +57,14 @@ class Trainer:
                 "adapter": pipeline.adapter,
             }
         )
-        self.parts.requires_grad_(True).train()
+        self.device = resolve_device(config.device)
+        self.parts.to(self.device).requires_grad_(True).train()
         self.average = {name: p.detach().clone() for name, p in self.parts.named_parameters()}
         o = config.optimization
         self.optimizer = torch.optim.AdamW(
             _groups(self.parts, config), betas=o.betas, weight_decay=o.weight_decay, fused=True
         )
-        self.alphas = make_scheduler("ddim").alphas_cumprod.float()
+        self.alphas = make_scheduler("ddim").alphas_cumprod.float().to(self.device)
         self.step = 0
         self._word_ids = token_ids(pipeline.tokenizer, SHAPES, pipeline.info.text_tokens)
         self._empty_ids = token_ids(pipeline.tokenizer, [""], pipeline.info.text_tokens)
@@ -73,12 +83,15 @@ class Trainer:
         """One optimiser step; returns what it measured."""
         o = self.config.optimization
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
-        clips = self._drop(self._draw(generator), generator)
+        clips = self._drop(self._draw(generator), generator).to(self.device)
         self._set_rates()
-        with torch.autocast("cpu", torch.bfloat16, enabled=o.precision == "bf16"):
-            loss, measures = self._losses(clips, generator)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        # On a CPU the plain kernel beats the fused one for such short sequences.
+        kernels = [SDPBackend.MATH] if self.device.type == "cpu" else _KERNELS
+        with sdpa_kernel(kernels):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=o.precision == "bf16"):
+                loss, measures = self._losses(clips, generator)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
         norm = nn.utils.clip_grad_norm_(self.parts.parameters(), o.clip)
         if not math.isfinite(float(norm)):
             raise ValueError(f"the gradient is not finite at step {self.step}")
@@ -101,8 +114,8 @@ class Trainer:
         )
         context = encode_prompts(pipeline.text_encoder, clips.captions)
         clean = clips.latents.float()
-        timestep = torch.randint(1000, (len(clips),), generator=generator)
-        noise = torch.randn(clean.shape, generator=generator)
+        timestep = torch.randint(1000, (len(clips),), generator=generator).to(self.device)
+        noise = torch.randn(clean.shape, generator=generator).to(self.device)
         alpha = self.alphas[timestep].view(-1, 1, 1, 1, 1)
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
         target = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
@@ -186,7 +199,7 @@ class Trainer:
         path = self.output / STATE
         if not path.exists():
             return False
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.device)
         self.parts.load_state_dict(state["parts"])
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from ..conditioning import Tora2Conditioning
+from ..evaluation.sprites import bound, hue_of, locate
 from ..latents import decode_video
 from ..sampling import make_scheduler, sample_latents
 from ..text import encode_prompts, encode_words, token_ids
-from ..training.pool import ClipPool, encode_clips, entity_batch, rendered
-from ..training.spritebind import Clip, SpriteBind
-from ..training.sprites import SHAPES
-from .sprites import bound, hue_of, locate
+from .pool import ClipPool, encode_clips, entity_batch, rendered
+from .spritebind import Clip, SpriteBind
+from .sprites import SHAPES
 
 if TYPE_CHECKING:
     from ..pipeline import Tora2Pipeline
@@ -88,13 +88,14 @@ def sample_clips(
     pipeline: "Tora2Pipeline", pool: ClipPool, steps: int, guidance: float, seed: int
 ) -> Tensor:
     """Videos [B, T, H, W, 3] in [0, 1] of encoded clips with all their conditions."""
+    pool = pool.to(pipeline.device)
     conditioning = condition_clips(pipeline, pool)
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(pool.latents.shape, generator=generator)
+    noise = torch.randn(pool.latents.shape, generator=generator).to(pipeline.device)
     context = encode_prompts(pipeline.text_encoder, pool.captions)
     empty = token_ids(pipeline.tokenizer, [""], pipeline.info.text_tokens)
     negative = encode_prompts(pipeline.text_encoder, empty).expand_as(context)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(pipeline.device.type, torch.bfloat16):
         latents = sample_latents(
             pipeline.transformer,
             make_scheduler("dpm"),
@@ -107,7 +108,7 @@ def sample_clips(
             generator=generator,
         )
         video = decode_video(pipeline.vae, latents)
-    return ((video.float() + 1) / 2).permute(0, 2, 3, 4, 1)
+    return ((video.float().cpu() + 1) / 2).permute(0, 2, 3, 4, 1)
 
 
 def condition_clips(pipeline: "Tora2Pipeline", pool: ClipPool) -> Tora2Conditioning:
