@@ -12,8 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from ..fields import load_json
+from ..models.adapter import CAPABILITIES
 from . import sources
-from .adapter_format import is_adapter_file, read_config
+from .adapter_format import empty_adapter, is_adapter_file, read_config
 from .assigning import check_plain
 from .contents import contents, describe
 from .folders import read_adapter_weights, read_transformer_weights
@@ -132,7 +133,9 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
 def _own_adapter(weights: Weights) -> _Finding:
     config = read_config(weights)
     sizes = config.to_dict()
-    capabilities = sizes.pop("capabilities")
+    del sizes["capabilities"]
+    adapter = empty_adapter(config)
+    capabilities = tuple(part for part in CAPABILITIES if part in adapter.capabilities)
     return _Finding(("a Tora2 adapter",), sizes, capabilities)
 
 

@@ -56,6 +56,6 @@ def find_sibling(path: Path, have: str) -> dict[str, Tensor]:
         )
     broken = f" ({', '.join(unreadable)} cannot be read)" if unreadable else ""
     raise ValueError(
-        f"{path} holds only the {words[have]}; the {words[want]} is missing{broken}: put "
+        f"{path} holds only the {words[have]}, its {words[want]} missing{broken}: put "
         f"{FOLDERS[want]}/{FOLDERS[want]}.safetensors of Kijai/CogVideoX-5b-Tora beside it"
     )

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..fields import show
+from .torch_pickle import read_torch
 
 MAX_HEADER = 100_000_000
 AGAIN = "download it again"
@@ -21,8 +22,6 @@ GGUF_ADVICE = (
     "a GGUF file is read by a GGUF loader of the host alone: load the transformer with the Unet "
     "Loader of ComfyUI-GGUF, and the adapter from its own file"
 )
-
-_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,51 +61,41 @@ def read_file(path: str | os.PathLike[str]) -> Weights:
         ValueError: with one sentence, for anything else, and for a damaged or half-downloaded file.
         OSError: if the file is missing or not readable.
     """
-    from .torch_pickle import read_torch
-
     path = Path(path)
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(512)
     if not start:
         raise ValueError(f"{path} is empty (0 bytes), expected weights: {AGAIN}")
-    if start.startswith(_POINTER):
-        raise ValueError(_pointer_sentence(path, start))
-    if start.startswith(b"GGUF"):
-        raise ValueError(f"{path} cannot be read here; {GGUF_ADVICE}")
     if start.startswith(b"PK\x03\x04"):
         return Weights(path, "torch", read_torch(path))
-    if start[0] == 0x80 and start[1:2] < b"\x06" and not _plausible_header(start, size):
-        raise ValueError(
+    if start[8:9] == b"{" and not start.startswith(b"GGUF"):
+        return _read_safetensors(path, size, int.from_bytes(start[:8], "little"))
+    raise ValueError(_no_weights(path, start))
+
+
+def _no_weights(path: Path, start: bytes) -> str:
+    """What the first bytes are, where they are no weights."""
+    if start.startswith(b"version https://git-lfs"):
+        match = re.search(rb"\nsize (\d{1,15})\b", start)
+        size = f" of {int(match[1]) / 1e9:.2f} GB" if match else ""
+        return (
+            f"{path} is a git-lfs pointer, not the weights{size} it stands for: "
+            "run `git lfs pull` or download the file itself"
+        )
+    if start.startswith(b"GGUF"):
+        return f"{path} cannot be read here; {GGUF_ADVICE}"
+    if start[0] == 0x80 and start[1:2] < b"\x06":
+        return (
             f"{path} is a bare pickle, which could run code when it is read, "
             "expected safetensors or a torch file in the zip format"
         )
-    if start.lstrip()[:1] in (b"<", b"{", b"["):
-        kind = "a web page" if start.lstrip()[:1] == b"<" else "JSON text"
-        raise ValueError(f"{path} is {kind}, expected weights (safetensors or a torch file)")
-    return _read_safetensors(path, start, size)
+    kinds = {b"<": "is a web page", b"{": "is JSON text", b"[": "is JSON text"}
+    kind = kinds.get(start.lstrip()[:1], f"starts with {show(start[:8])}")
+    return f"{path} {kind}, expected weights (safetensors or a torch file)"
 
 
-def _pointer_sentence(path: Path, start: bytes) -> str:
-    match = re.search(rb"\nsize (\d{1,15})\b", start)
-    size = f" of {int(match[1]) / 1e9:.2f} GB" if match else ""
-    return (
-        f"{path} is a git-lfs pointer, not the weights{size} it stands for: "
-        "run `git lfs pull` or download the file itself"
-    )
-
-
-def _plausible_header(start: bytes, size: int) -> bool:
-    length = int.from_bytes(start[:8], "little")
-    return 2 <= length <= min(MAX_HEADER, size) and start[8:9] == b"{"
-
-
-def _read_safetensors(path: Path, start: bytes, size: int) -> Weights:
-    if size < 10 or start[8:9] != b"{":
-        raise ValueError(
-            f"{path} starts with {show(start[:8])}, expected weights (safetensors or a torch file)"
-        )
-    length = int.from_bytes(start[:8], "little")
+def _read_safetensors(path: Path, size: int, length: int) -> Weights:
     if length > MAX_HEADER:
         raise ValueError(
             f"{path} claims a safetensors header of {length} bytes, "
