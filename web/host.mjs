@@ -4,7 +4,7 @@
  * the host's history, settings and graph.
  *
  * @typedef {import("@comfyorg/comfyui-frontend-types").ComfyApp} ComfyApp
- * @typedef {import("@comfyorg/comfyui-frontend-types").LGraphNode} LGraphNode
+ * @typedef {NonNullable<ReturnType<NonNullable<ComfyApp["rootGraph"]>["getNodeById"]>>} LGraphNode
  * @typedef {import("./editor/editor.mjs").Port} Port
  * @typedef {import("./editor/editor.mjs").Layers} Layers
  */
@@ -21,8 +21,8 @@ import { forcedSizes, sourceOf } from "./upstream.mjs";
 const app = hostApp;
 const NODE = "Tora2TrajectoryEditor";
 const WIDGET = "TORA2_TRAJECTORY_DOCUMENT";
-const INITIAL_SIZE = /** @type {[number, number]} */ ([720, 660]);
-const MIN_HEIGHT = 400;
+const INITIAL_SIZE = /** @type {[number, number]} */ ([760, 740]);
+const MIN_HEIGHT = 420;
 const LAYERS = "tora2_layers";
 /** How long the editor of a removed node waits for the node to come back. */
 const KEEP_MS = 1500;
@@ -80,7 +80,7 @@ function createWidget(node, name) {
     saveLayers: (layers) => (node.properties[LAYERS] = /** @type {any} */ (layers)),
   };
 
-  const widget = node.addDOMWidget(name, WIDGET, mount, {
+  const widget = /** @type {any} */ (node).addDOMWidget(name, WIDGET, mount, {
     getValue: () => {
       if (node.graph) place = placeOf(node);
       return /** @type {object} */ (value);
@@ -92,7 +92,8 @@ function createWidget(node, name) {
     },
     getMinHeight: () => MIN_HEIGHT,
     hideOnZoom: false,
-    ...{ socketless: true, hideInPanel: true },
+    socketless: true,
+    hideInPanel: true,
   });
 
   const open = () => {
@@ -183,6 +184,10 @@ function addStyles() {
 app.registerExtension({
   name: "Tora2.TrajectoryEditor",
   setup: addStyles,
+  beforeRegisterNodeDef(_nodeType, nodeData) {
+    // A tooltip for the whole widget would hang over the canvas that is being drawn on.
+    if (nodeData.name === NODE) delete nodeData.input?.required?.document?.[1]?.tooltip;
+  },
   getCustomWidgets: () => ({
     [WIDGET]: (/** @type {LGraphNode} */ node, /** @type {string} */ name) => ({
       widget: createWidget(node, name),

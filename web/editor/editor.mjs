@@ -123,6 +123,7 @@ export class Editor {
       this.menu.dismiss(event.target);
       event.stopPropagation();
     });
+    element.addEventListener("click", (event) => this.refocus(event));
     element.addEventListener("keydown", (event) => this.key(event));
     element.addEventListener("focusout", ({ relatedTarget }) => {
       this.lostFocus = relatedTarget ? -Infinity : performance.now();
@@ -215,6 +216,13 @@ export class Editor {
     this.element.classList.toggle("tora2-flip");
   }
 
+  /** After a button was clicked the keys belong to the stage again. @param {MouseEvent} event */
+  refocus({ detail, target }) {
+    const button = target instanceof Element && target.closest("button");
+    const opens = button && button.hasAttribute("aria-haspopup");
+    if (detail > 0 && button && !opens) this.canvas.focus({ preventScroll: true });
+  }
+
   /** @param {KeyboardEvent} event */
   key(event) {
     const { target } = event;
@@ -249,7 +257,7 @@ export class Editor {
 
   escape() {
     if (this.controller.gesture) this.controller.cancel();
-    else if (this.menu.close() || this.shortcuts.close()) return;
+    else if (this.menu.close() || this.shortcuts.close()) this.canvas.focus();
     else if (this.store.state.drawing || this.store.state.selection.size) finish(this.store);
     else this.fullscreen.leave();
   }

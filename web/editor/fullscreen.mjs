@@ -1,33 +1,32 @@
 /**
- * The editor over the whole page: its element moves into a modal dialog and back.
- *
+ * The editor over the whole page: its element moves onto a sheet above the page and back. The sheet
+ * is no modal dialog, because the host suspends its undo while one is open.
  */
 import { el } from "./dom.mjs";
 
 /** @param {() => HTMLElement} element */
 export function createFullscreen(element) {
-  /** @type {{dialog: HTMLDialogElement, home: HTMLElement} | null} */
+  /** @type {{sheet: HTMLElement, home: HTMLElement, behind: HTMLElement[]} | null} */
   let open = null;
 
   function enter() {
     const home = element().parentElement;
     if (!home) return;
-    const dialog = el("dialog", { class: "tora2-dialog" });
-    dialog.addEventListener("close", leave);
-    dialog.addEventListener("cancel", (event) => event.preventDefault());
-    document.body.append(dialog);
-    open = { dialog, home };
-    dialog.append(element());
-    dialog.showModal();
+    const behind = [...document.body.children].filter((child) => child instanceof HTMLElement);
+    for (const child of behind) child.inert = true;
+    const sheet = el("div", { class: "tora2-page" }, element());
+    document.body.append(sheet);
+    open = { sheet, home, behind };
     element().querySelector("canvas")?.focus();
   }
 
   function leave() {
     if (!open) return;
-    const { dialog, home } = open;
+    const { sheet, home, behind } = open;
     open = null;
+    for (const child of behind) child.inert = false;
     home.append(element());
-    dialog.remove();
+    sheet.remove();
     element().querySelector("canvas")?.focus({ preventScroll: true });
   }
 

@@ -53,6 +53,7 @@ function fields(store, t, forced) {
   const ids = [...selection.keys()];
   const first = doc.tracks.find((track) => selection.has(track.id));
   if (!first) return clipFields(store, t, forced);
+  /** @type {HTMLElement[]} */
   const result = [...placeFields(store, t)];
   const disabled = readOnly || chosen(store).length === 0;
   const edge = (/** @type {"start" | "end"} */ side, /** @type {number} */ frame) =>
@@ -64,13 +65,13 @@ function fields(store, t, forced) {
   result.push(
     number(t("start"), first.start, 0, doc.frames - 1, 1, (v) => edge("start", v), { disabled }),
     number(t("end"), first.end, 0, doc.frames - 1, 1, (v) => edge("end", v), { disabled }),
-    labelled(
-      t("easing"),
-      el(
+    el(
         "select",
         {
           class: "tora2-input",
           disabled,
+          title: t("easing"),
+          "aria-label": t("easing"),
           onchange: (/** @type {Event} */ event) => {
             const { value } = /** @type {HTMLSelectElement} */ (event.target);
             updateSelected(store, { easing: /** @type {Track["easing"]} */ (value) });
@@ -80,8 +81,7 @@ function fields(store, t, forced) {
           el("option", { value: easing, selected: easing === first.easing }, t(`easing_${easing}`)),
         ),
       ),
-    ),
-    labelled(t("entity"), entityPicker(store, t)),
+    entityPicker(store, t),
   );
   return result;
 }
@@ -128,7 +128,7 @@ function placeFields(store, t) {
         }
       },
     });
-    result.push(labelled(t("key"), input));
+    result.push(labelled(t("keyShort"), input));
   }
   return result;
 }

@@ -11,6 +11,7 @@ import * as commands from "./commands.mjs";
 import { finish } from "./controller.mjs";
 
 const TURN = Math.PI / 12;
+/** @type {Record<string, [number, number]>} */
 const STEP = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** @param {import("./store.mjs").Tool} tool @returns {Binding["run"]} */
@@ -20,7 +21,7 @@ function toolSetter(tool) {
 
 /** @type {Binding["run"]} */
 function nudge({ store }, key) {
-  const [dx, dy] = STEP[/** @type {keyof STEP} */ (key.replace("Shift+", ""))];
+  const [dx, dy] = STEP[key.replace("Shift+", "")];
   const by = key.startsWith("Shift+") ? 10 : 1;
   commands.nudge(store, { x: dx * by, y: dy * by });
 }

@@ -210,7 +210,9 @@ export function entityPicker(store, t) {
     "select",
     {
       class: "tora2-input",
+      title: t("entity"),
       "aria-label": t("entity"),
+      disabled: store.state.readOnly,
       onchange: (/** @type {Event} */ event) =>
         assign(store, /** @type {HTMLSelectElement} */ (event.target).value || null),
     },

@@ -105,7 +105,7 @@ function sectionsOf(editor) {
     { title: t("templates"), items: templateItems(editor) },
     { title: t("background"), items: backgroundItems(editor) },
     {
-      title: t("importFile"),
+      title: t("import"),
       items: [
         {
           label: t("importFile"),

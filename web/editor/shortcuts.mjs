@@ -45,7 +45,8 @@ export function createShortcuts(t) {
 
 /** @param {string[]} keys */
 function keysShown(keys) {
+  /** @type {Record<string, string>} */
   const arrows = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
-  const shown = keys.map((key) => key.replace(/Arrow\w+/, (a) => arrows[/** @type {keyof arrows} */ (a)]));
+  const shown = keys.map((key) => key.replace(/Arrow\w+/, (a) => arrows[a]));
   return shown.length > 4 ? shown.filter((key) => !key.startsWith("Shift")) : shown;
 }

@@ -84,7 +84,7 @@ function paintTicks({ context, state, view, theme }, track, { x, y, path }) {
   const second = Math.max(1, Math.round(state.doc.fps));
   const spacing = (path.length[path.length.length - 1] * view.scale) / (track.end - track.start || 1);
   const stride = [1, 2, 4, 8].find((step) => step * spacing >= TICK_SPACING) ?? 16;
-  context.strokeStyle = theme.handle;
+  context.strokeStyle = theme.text;
   context.lineWidth = 1;
   context.globalAlpha = 0.85;
   context.beginPath();
@@ -99,7 +99,7 @@ function paintTicks({ context, state, view, theme }, track, { x, y, path }) {
     if (norm < 1e-6) continue;
     const cx = x[f] * view.scale + view.x;
     const cy = y[f] * view.scale + view.y;
-    const half = (whole ? 7 : 3.5) / norm;
+    const half = (whole ? 5.5 : 3) / norm;
     context.moveTo(cx - dy * half, cy + dx * half);
     context.lineTo(cx + dy * half, cy - dx * half);
   }
