@@ -99,6 +99,7 @@ def load_dino(path: str | os.PathLike[str], device: torch.device | str = "cpu") 
     Raises:
         ValueError: if there is no such file, or its tensors are not those of a DINOv2.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
     from transformers import (
         Dinov2Config,
@@ -111,7 +112,10 @@ def load_dino(path: str | os.PathLike[str], device: torch.device | str = "cpu") 
     file = file / "model.safetensors" if file.is_dir() else file
     if not file.is_file() or file.suffix != ".safetensors":
         raise ValueError(f"{file} is not there; expected DINOv2 weights as a safetensors file")
-    state = {name.removeprefix("dinov2."): x for name, x in load_file(file).items()}
+    try:
+        state = {name.removeprefix("dinov2."): x for name, x in load_file(file).items()}
+    except SafetensorError as error:
+        raise ValueError(f"{file} cannot be read; expected whole DINOv2 weights") from error
     sizes = _sizes(state, file)
     if "embeddings.register_tokens" in state:
         sizes["num_register_tokens"] = state["embeddings.register_tokens"].shape[1]

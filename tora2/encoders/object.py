@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import struct
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,20 @@ from .protocols import Box
 
 DIM = 1024
 _WEIGHTS = "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth from download.pytorch.org"
+
+# What the weights-only unpickler raises at refused and at damaged streams.
+_UNPICKLING = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    struct.error,
+)
 
 
 class MaskRcnnEncoder(nn.Module):
@@ -91,15 +106,16 @@ def load_mask_rcnn(
 
 
 def _state(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     if not path.is_file():
         raise ValueError(f"{path} is not there; expected {_WEIGHTS}")
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (SafetensorError, *_UNPICKLING) as error:
         raise ValueError(
             f"{path} is refused: it is damaged or holds more than tensors; expected {_WEIGHTS}"
         ) from error

@@ -134,26 +134,42 @@ class OnnxPrior:
         self, path: str | os.PathLike[str], device: torch.device | str, name: str = "onnx"
     ) -> None:
         check(path)
-        ort = runtime()
-        try:
-            self._session = ort.InferenceSession(os.fspath(path), providers=providers(device))
-        except session_errors() as error:
-            reason = str(error).splitlines()[0]
+        self.path, self.device = Path(path), torch.device(device)
+        self._session: Any = None
+        session = self._load()
+        shapes = [list(x.shape) for x in session.get_inputs()]
+        given = [list(x.shape) for x in session.get_outputs()]
+        fits = len(shapes) in (1, 2) and len(shapes[0]) == 4 and len(given) == 1 and given[0]
+        if not fits or not isinstance(given[0][-1], int):
             raise ValueError(
-                f"{path} cannot be run ({reason}); expected an ONNX network"
-            ) from error
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        shapes = [list(x.shape) for x in inputs]
-        width = outputs[0].shape[-1]
-        if len(shapes[0]) != 4 or len(inputs) > 2 or not isinstance(width, int):
-            raise ValueError(
-                f"{path} has inputs {shapes} and output {list(outputs[0].shape)}; "
+                f"{path} has inputs {shapes} and outputs {given}; "
                 "expected a picture [N, 3, H, W], optionally boxes [N, 4], and [N, width]"
             )
-        self._names = [x.name for x in inputs]
+        self._names = [x.name for x in session.get_inputs()]
         self._size = tuple(x if isinstance(x, int) else None for x in shapes[0][2:])
-        self.dim = width
+        self.dim = given[0][-1]
         self.key = f"{name}-{file_fingerprint(path)}"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The network's file."""
+        return (self.path,)
+
+    def free(self) -> None:
+        """Let go of the network's memory; the next call loads it again."""
+        self._session = None
+
+    def _load(self) -> Any:
+        if self._session is None:
+            where = providers(self.device)
+            try:
+                self._session = runtime().InferenceSession(os.fspath(self.path), providers=where)
+            except session_errors() as error:
+                reason = str(error).splitlines()[0]
+                raise ValueError(
+                    f"{self.path} cannot be run ({reason}); expected an ONNX network"
+                ) from error
+        return self._session
 
     def encode(self, image: Tensor, box: Box) -> Tensor:
         """uint8 [3, H, W] on white and the entity's box to [dim], float32."""
@@ -169,4 +185,4 @@ class OnnxPrior:
         if len(self._names) == 2:
             scaled = [box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y]
             feed[self._names[1]] = torch.tensor([scaled]).numpy()
-        return torch.from_numpy(self._session.run(None, feed)[0]).flatten().float()
+        return torch.from_numpy(self._load().run(None, feed)[0]).flatten().float()
