@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .checkpoints import read_transformer
 from .checkpoints.assigning import assign
+from .models.rotary import crop_region
 
 if TYPE_CHECKING:
     from .conditioning import Tora2Conditioning
@@ -62,18 +63,10 @@ def rotary_embedding(
     config = transformer.config
     if not config.use_rotary_positional_embeddings:
         return None
-    base_height = config.sample_height // config.patch_size
-    base_width = config.sample_width // config.patch_size
-    height, width = grid
-    if height / width > base_height / base_width:
-        resized = base_height, int(round(base_height / height * width))
-    else:
-        resized = int(round(base_width / width * height)), base_width
-    top = int(round((base_height - resized[0]) / 2.0))
-    left = int(round((base_width - resized[1]) / 2.0))
+    base = config.sample_height // config.patch_size, config.sample_width // config.patch_size
     cos, sin = get_3d_rotary_pos_embed(
         embed_dim=config.attention_head_dim,
-        crops_coords=((top, left), (top + resized[0], left + resized[1])),
+        crops_coords=crop_region(grid, base),
         grid_size=grid,
         temporal_size=frames,
         device=transformer.device,

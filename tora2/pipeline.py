@@ -1,8 +1,8 @@
 """Scenes to videos with diffusers' CogVideoX: pictures, words and paths in, frames out."""
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .checkpoints import load_adapter, save_adapter
+from .checkpoints.module_folder import load_module, read_json, save_module, write_json
 from .conditioning import EntityCondition, Tora2Conditioning
 from .encoders.pictures import load_picture, on_white
 from .encoders.tiny import TinyEncoder, TinyEncoderConfig
@@ -121,7 +122,7 @@ class Tora2Pipeline:
         from .backbone import load_transformer
 
         folder = TINY if str(path) == "tiny" else Path(path)
-        index = _read_json(folder / "model_index.json")
+        index = read_json(folder / "model_index.json")
         if index.pop("format", None) != FORMAT or index.pop("version", None) != VERSION:
             raise ValueError(
                 f"{str(folder / 'model_index.json')!r} is not a Tora2 model of version {VERSION}"
@@ -159,8 +160,6 @@ class Tora2Pipeline:
         """Write the parts into a folder as safetensors of `dtype`."""
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
-        from copy import deepcopy
-
         deepcopy(self.transformer).to(dtype).save_pretrained(folder / "transformer")
         deepcopy(self.text_encoder).to(dtype).save_pretrained(folder / "text_encoder")
         self.tokenizer.save_pretrained(folder / "tokenizer")
@@ -181,7 +180,7 @@ class Tora2Pipeline:
             },
             **vars(self.info),
         }
-        _write_text(folder / "model_index.json", json.dumps(index, indent=2) + "\n")
+        write_json(folder / "model_index.json", index)
 
     @torch.no_grad()
     def __call__(
@@ -252,15 +251,9 @@ class Tora2Pipeline:
         order = {entity.id: place for place, entity in enumerate(scene.entities)}
         owners = [order.get(entity.id, -1) for entity in scene.trajectories.entities]
         owner = torch.tensor([*owners, -1])[tracks.entity]
-        owned = Tracks(
-            points=tracks.points,
-            visible=tracks.visible,
-            entity=owner,
-            width=tracks.width,
-            height=tracks.height,
-            frames=tracks.frames,
+        return Tora2Conditioning.build(
+            self.adapter, latent, entities, replace(tracks, entity=owner)
         )
-        return Tora2Conditioning.build(self.adapter, latent, entities, owned)
 
     def motion_latent(self, tracks: Tracks) -> Tensor:
         """Flow picture of the tracks, encoded and scaled: [1, 16, T_l, H/8, W/8]."""
@@ -281,47 +274,3 @@ class Tora2Pipeline:
         pictures = [on_white(load_picture(image)) for image in images]
         features = self.encoder.encode(pictures) if self.encoder and pictures else []
         return EntityCondition(tuple(features), hidden[0, mask[0]], strength)
-
-
-def save_module(module: Any, folder: Path, dtype: torch.dtype) -> None:
-    from safetensors.torch import save
-
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: x.detach().to(dtype).contiguous() for name, x in module.state_dict().items()}
-    _write_bytes(folder / "model.safetensors", save(tensors))
-    _write_text(folder / "config.json", json.dumps(vars(module.config), indent=2) + "\n")
-
-
-def load_module(kind: Any, config: Any, folder: Path) -> Any:
-    from safetensors.torch import load_file
-
-    module = kind(config(**_read_json(folder / "config.json")))
-    try:
-        module.load_state_dict(load_file(folder / "model.safetensors"))
-    except (OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{str(folder)!r} cannot be loaded: {reason}") from None
-    return module
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{str(path)!r} does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise ValueError(f"{str(path)!r} is not JSON") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{str(path)!r} is not a JSON object")
-    return values
-
-
-def _write_text(path: Path, text: str) -> None:
-    _write_bytes(path, text.encode())
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    from .files import atomic_path
-
-    with atomic_path(path) as temporary:
-        Path(temporary).write_bytes(data)

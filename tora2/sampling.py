@@ -1,6 +1,5 @@
 """The denoising loop: CogVideoX's DPM and DDIM schedulers, guidance, condition windows."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from .backbone import predict
 from .conditioning import Tora2Conditioning
+from .guidance import dynamic_guidance
 from .scene import Window
 
 SCHEDULERS = {"dpm": CogVideoXDPMScheduler, "ddim": CogVideoXDDIMScheduler}
@@ -33,15 +33,6 @@ def make_scheduler(name: str, snr_shift_scale: float = 1.0) -> Any:
         snr_shift_scale=snr_shift_scale,
         timestep_spacing="trailing",
     )
-
-
-def dynamic_guidance(guidance: float, steps: int, timestep: float) -> float:
-    """Upstream's dynamic guidance; it reads the timestep where a step index was meant.
-
-    The sequence for 50 steps is in TORA_FACTS section 5; it depends on the number of steps.
-    """
-    phase = math.pi * ((steps - timestep) / steps) ** 5
-    return 1 + guidance * (1 - math.cos(phase)) / 2
 
 
 @torch.no_grad()

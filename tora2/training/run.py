@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from ..checkpoints.module_folder import load_module, save_module
 from ..encoders.tiny import TinyEncoder
 from ..files import atomic_path
 from ..models.autoencoder import PatchAutoencoder
-from ..pipeline import ModelInfo, Tora2Pipeline, load_module, save_module
+from ..pipeline import ModelInfo, Tora2Pipeline
 from .autoencoder import reconstruction_psnr, train_autoencoder
 from .config import TrainConfig, load_config
 from .curves import plot_curves
