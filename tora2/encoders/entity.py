@@ -156,7 +156,7 @@ def encode_picture(
     prior = _prior(encoders, name, image, routing)
     semantic = encoders.semantic
     tokens = encoders.cache.get(
-        f"{name}/{content}/{semantic.key}",
+        f"{name}/semantic/{content}/{semantic.key}",
         lambda: semantic.encode(pad_square(crop(image, content))),
     )
     features = PictureFeatures(tokens, prior, routing.branch)
@@ -168,7 +168,7 @@ def _prior(encoders: Encoders, name: str, image: Tensor, routing: Routing) -> Te
     if routing.face is not None:
         assert encoders.face is not None
         recogniser, face = encoders.face.recogniser, routing.face
-        key = f"{name}/{face.points}/{recogniser.key}"
+        key = f"{name}/face/{face.points}/{recogniser.key}"
         return encoders.cache.get(key, lambda: recogniser.embed(image, face))
     encoder = encoders.object
     if encoder is None:
@@ -176,7 +176,8 @@ def _prior(encoders: Encoders, name: str, image: Tensor, routing: Routing) -> Te
             "no object encoder is loaded, which this picture needs "
             f"({routing.reason.rstrip('.')}); expected Mask R-CNN or another one"
         )
-    return encoders.cache.get(f"{name}/{box}/{encoder.key}", lambda: encoder.encode(image, box))
+    key = f"{name}/object/{box}/{encoder.key}"
+    return encoders.cache.get(key, lambda: encoder.encode(image, box))
 
 
 def _find(
@@ -190,7 +191,7 @@ def _find(
         rows = [[last, f.score, *f.box, *sum(f.points, ())] for f in found.faces]
         return torch.tensor(rows, dtype=torch.float64)
 
-    rows = cache.get(f"{name}/{len(tried)}/{detector.key}", compute).tolist()
+    rows = cache.get(f"{name}/faces/{len(tried)}/{detector.key}", compute).tolist()
     faces = tuple(
         Face((r[2], r[3], r[4], r[5]), r[1], tuple(zip(r[6::2], r[7::2], strict=True)))
         for r in rows
