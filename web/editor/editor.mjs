@@ -30,6 +30,8 @@ import { handleKey } from "./keyboard.mjs";
 import { createLayers } from "./layers.mjs";
 import { createMenu } from "./menu.mjs";
 import { resized } from "./model.mjs";
+import { motionOf } from "./motion.mjs";
+import { PathLayer } from "./pathlayer.mjs";
 import { createShortcuts } from "./shortcuts.mjs";
 import { listen } from "./stage.mjs";
 import { createStatus } from "./status.mjs";
@@ -65,6 +67,7 @@ export class Editor {
       "aria-label": t("stage"),
       "data-capture-wheel": "true",
     });
+    this.paths = new PathLayer(() => el("canvas"));
     this.controller = new Controller(store, () => this.view());
     this.fullscreen = createFullscreen(() => this.element);
     this.shortcuts = createShortcuts(t);
@@ -201,15 +204,18 @@ export class Editor {
     this.scheduled = false;
     const prepared = prepare(this.canvas);
     if (!prepared) return;
-    const { state } = this.store;
+    const { state, settled } = this.store;
+    const { context } = prepared;
+    const motion = motionOf(state.doc, settled);
     const backdrop = this.background.at(state.frame, state.doc.frames);
-    paint(prepared.context, state, this.view(), this.theme, backdrop, prepared);
-    this.transport.paint(this.theme);
+    const stage = { context, state, view: this.view(), theme: this.theme };
+    paint(stage, prepared, backdrop, motion, this.paths);
+    this.transport.paint(this.theme, motion);
     this.toolbar.update();
     this.layers.update();
-    this.inspector.update();
+    if (!motion.heavy) this.inspector.update();
     this.transport.update();
-    this.status.update();
+    if (!motion.heavy) this.status.update();
   }
 
   toggleSide() {

@@ -21,15 +21,16 @@ const COINCIDENT = 1e-9;
  * Barry-Goldman pyramid is evaluated as the cubic Hermite polynomial it equals.
  * @param {Vec[]} points in px, at least one
  * @param {Curve} curve
+ * @param {number} [steps] a segment; all but sketches use the default
  * @returns {Path}
  */
-export function flatten(points, curve) {
+export function flatten(points, curve, steps = STEPS) {
   const n = points.length;
   const smooth = curve === "spline" && n > 2;
   const knots = new Int32Array(n);
   let total = 1;
   for (let i = 0; i + 1 < n; i++) {
-    total += smooth && distance(points[i], points[i + 1]) >= COINCIDENT ? STEPS : 1;
+    total += smooth && distance(points[i], points[i + 1]) >= COINCIDENT ? steps : 1;
     knots[i + 1] = total - 1;
   }
   const x = new Float64Array(total);
@@ -37,7 +38,7 @@ export function flatten(points, curve) {
   x[0] = points[0].x;
   y[0] = points[0].y;
   for (let i = 0; i + 1 < n; i++) {
-    if (knots[i + 1] - knots[i] === STEPS) fillSegment(points, i, x, y, knots[i]);
+    if (knots[i + 1] - knots[i] > 1) fillSegment(points, i, x, y, knots[i], steps);
     x[knots[i + 1]] = points[i + 1].x;
     y[knots[i + 1]] = points[i + 1].y;
   }
@@ -56,8 +57,9 @@ export function flatten(points, curve) {
  * @param {Float64Array} x
  * @param {Float64Array} y
  * @param {number} at vertex of point i
+ * @param {number} steps
  */
-function fillSegment(points, i, x, y, at) {
+function fillSegment(points, i, x, y, at, steps) {
   const b = points[i];
   const c = points[i + 1];
   const a = neighbour(points[i - 1], b, c);
@@ -73,8 +75,8 @@ function fillSegment(points, i, x, y, at) {
   const y3 = 2 * b.y - 2 * c.y + mby + mcy;
   const x2 = 3 * c.x - 3 * b.x - 2 * mbx - mcx;
   const y2 = 3 * c.y - 3 * b.y - 2 * mby - mcy;
-  for (let k = 1; k < STEPS; k++) {
-    const u = k / STEPS;
+  for (let k = 1; k < steps; k++) {
+    const u = k / steps;
     x[at + k] = ((x3 * u + x2) * u + mbx) * u + b.x;
     y[at + k] = ((y3 * u + y2) * u + mby) * u + b.y;
   }

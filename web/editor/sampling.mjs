@@ -9,8 +9,9 @@
  * @typedef {import("./geometry.mjs").Path} Path
  *
  * @typedef {{width: number, height: number, frames: number}} Size
- * @typedef {{path: Path, x: Float64Array, y: Float64Array, fastest: number, speed: number}} Sampled
- *   x, y: px at each frame; `speed` is the largest step between visible frames, in px per frame,
+ * @typedef {{path: Path, along: Float64Array, x: Float64Array, y: Float64Array, fastest: number,
+ *   speed: number}} Sampled
+ *   at each frame the arc length `along` the path and the place `x`, `y` in px; `speed` is the largest step between visible frames, in px per frame,
  *   taken into frame `fastest`
  */
 import { flatten, pointAt } from "./geometry.mjs";
@@ -90,6 +91,7 @@ function compute(track, { width, height, frames }) {
     track.curve,
   );
   const keys = keysOf(track);
+  const along = new Float64Array(frames);
   const x = new Float64Array(frames);
   const y = new Float64Array(frames);
   let span = 0;
@@ -97,7 +99,8 @@ function compute(track, { width, height, frames }) {
   let speed = 0;
   for (let frame = 0; frame < frames; frame++) {
     while (span + 2 < keys.length && keys[span + 1].frame < frame) span++;
-    const at = pointAt(path, lengthAt(track, path, keys, span, frame));
+    along[frame] = lengthAt(track, path, keys, span, frame);
+    const at = pointAt(path, along[frame]);
     x[frame] = at.x;
     y[frame] = at.y;
     if (frame > track.start && frame <= track.end) {
@@ -108,7 +111,7 @@ function compute(track, { width, height, frames }) {
       }
     }
   }
-  return { path, x, y, fastest, speed };
+  return { path, along, x, y, fastest, speed };
 }
 
 /**

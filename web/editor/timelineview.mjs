@@ -64,8 +64,9 @@ export function timelineHit(state, strip, at) {
  * @param {State} state
  * @param {Theme} theme
  * @param {Strip} strip
+ * @param {import("./motion.mjs").Motion} motion
  */
-export function paintTimeline(context, state, theme, strip) {
+export function paintTimeline(context, state, theme, strip, motion) {
   context.fillStyle = theme.surround;
   context.fillRect(0, 0, strip.width, strip.height);
   context.save();
@@ -76,7 +77,9 @@ export function paintTimeline(context, state, theme, strip) {
   rowsOf(state).forEach((track, i) => {
     const top = RULER + i * ROW - strip.scroll;
     if (top > strip.height || top + ROW < RULER) return;
-    paintRow(context, state, theme, strip, track, top, colors.get(track.id) ?? theme.accent);
+    const color = colors.get(track.id) ?? theme.accent;
+    const warned = !motion.heavy && tooFast(track, state.doc);
+    paintRow(context, state, theme, strip, track, top, color, warned);
   });
   context.restore();
   paintRuler(context, state, theme, strip);
@@ -90,8 +93,9 @@ export function paintTimeline(context, state, theme, strip) {
  * @param {Track} track
  * @param {number} top
  * @param {string} color
+ * @param {boolean} warned
  */
-function paintRow(context, state, theme, strip, track, top, color) {
+function paintRow(context, state, theme, strip, track, top, color, warned) {
   const chosen = state.selection.get(track.id);
   if (chosen) {
     context.fillStyle = theme.raised;
@@ -113,7 +117,7 @@ function paintRow(context, state, theme, strip, track, top, color) {
   context.roundRect(start - 3, top + 5, Math.max(6, end - start + 6), ROW - 10, 4);
   context.fill();
   context.globalAlpha = 1;
-  if (tooFast(track, state.doc)) {
+  if (warned) {
     context.strokeStyle = theme.warning;
     context.lineWidth = 1.5;
     context.stroke();

@@ -6,6 +6,7 @@
  * @typedef {import("./view.mjs").Stage} Stage
  * @typedef {import("./sampling.mjs").Sampled} Sampled
  */
+import { flatten, pointAt } from "./geometry.mjs";
 import { sampleTrack, SPEED_LIMIT, tooFast, visibleAt } from "./sampling.mjs";
 import { toCss } from "./viewport.mjs";
 
@@ -15,25 +16,26 @@ const VERTEX_SPACING = 2;
 const TICK_SPACING = 8;
 /** Every point of every track is drawn as a handle up to here; beyond, those that are selected. */
 const MANY_POINTS = 400;
+const SKETCH_STEPS = 6;
 
 /** @type {WeakMap<Sampled, {scale: number, path: Path2D}>} */
 const paths = new WeakMap();
 
 /**
+ * The path with its ticks, points and signs: all that does not depend on the playhead.
  * @param {Stage} stage
  * @param {Track} track
  * @param {string} color
+ * @param {boolean} strong
  */
-export function paintTrack(stage, track, color) {
+export function paintTrack(stage, track, color, strong) {
   const { context, state, view, theme } = stage;
-  const sampled = sampleTrack(track, state.doc);
-  const chosen = state.selection.get(track.id);
-  const strong = chosen !== undefined || state.hover?.track === track.id;
   if (track.points.length > 1) {
+    const sampled = sampleTrack(track, state.doc);
     const path = pathOf(sampled, view.scale);
     context.save();
     context.translate(view.x, view.y);
-    context.lineJoin = "round";
+    context.lineJoin = track.curve === "spline" ? "bevel" : "round";
     context.lineCap = "round";
     context.strokeStyle = theme.halo;
     context.lineWidth = strong ? 5.5 : 4;
@@ -46,8 +48,37 @@ export function paintTrack(stage, track, color) {
     if (strong || state.selection.size === 0) paintTicks(stage, track, sampled);
     paintArrow(stage, sampled, color, strong);
   }
-  paintPoints(stage, track, color, chosen);
-  paintNow(stage, track, sampled, color);
+  paintPoints(stage, track, color, state.selection.get(track.id));
+}
+
+/**
+ * A track in a hurry, for dragging thousands of points: hairlines, which cost a twentieth of wide
+ * strokes where no graphics card helps, and squares.
+ * @param {Stage} stage
+ * @param {Track} track
+ * @param {string} color
+ */
+export function sketchTrack({ context, state, view, theme }, track, color) {
+  const { width, height } = state.doc;
+  const points = track.points.map((p) => ({
+    x: p.x * width * view.scale + view.x,
+    y: p.y * height * view.scale + view.y,
+  }));
+  const { x, y } = flatten(points, track.curve, SKETCH_STEPS);
+  const path = new Path2D();
+  path.moveTo(x[0], y[0]);
+  for (let i = 1; i < x.length; i++) path.lineTo(x[i], y[i]);
+  context.strokeStyle = color;
+  context.lineWidth = 1 / context.getTransform().a;
+  for (const shift of [-0.6, 0, 0.6]) {
+    context.translate(shift, shift);
+    context.stroke(path);
+    context.translate(-shift, -shift);
+  }
+  context.fillStyle = theme.handle;
+  for (const i of state.selection.get(track.id) ?? []) {
+    context.fillRect(Math.round(points[i].x) - 2, Math.round(points[i].y) - 2, 4, 4);
+  }
 }
 
 /**
@@ -108,35 +139,50 @@ function paintTicks({ context, state, view, theme }, track, { x, y, path }) {
 }
 
 /**
+ * A dashed stroke over the stretches that are too fast, and a sign at the fastest.
  * @param {Stage} stage
  * @param {Track} track
  * @param {Sampled} sampled
  */
-function paintTooFast({ context, state, view, theme }, track, { x, y, fastest }) {
+function paintTooFast({ context, state, view, theme }, track, { path, along, x, y, fastest }) {
   const limit = SPEED_LIMIT * state.doc.width;
   context.strokeStyle = theme.warning;
   context.lineWidth = 3;
   context.setLineDash([3, 3]);
   context.beginPath();
+  let vertex = 0;
   for (let f = track.start + 1; f <= track.end; f++) {
     if (Math.hypot(x[f] - x[f - 1], y[f] - y[f - 1]) <= limit) continue;
     context.moveTo(x[f - 1] * view.scale + view.x, y[f - 1] * view.scale + view.y);
+    while (path.length[vertex] <= along[f - 1]) vertex++;
+    for (; path.length[vertex] < along[f]; vertex++) {
+      context.lineTo(path.x[vertex] * view.scale + view.x, path.y[vertex] * view.scale + view.y);
+    }
     context.lineTo(x[f] * view.scale + view.x, y[f] * view.scale + view.y);
   }
   context.stroke();
   context.setLineDash([]);
-  const cx = ((x[fastest] + x[fastest - 1]) / 2) * view.scale + view.x;
-  const cy = ((y[fastest] + y[fastest - 1]) / 2) * view.scale + view.y - 14;
+  const middle = pointAt(path, (along[fastest - 1] + along[fastest]) / 2);
+  paintSign(context, theme, middle.x * view.scale + view.x, middle.y * view.scale + view.y - 16);
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./theme.mjs").Theme} theme
+ * @param {number} x
+ * @param {number} y
+ */
+function paintSign(context, theme, x, y) {
   context.fillStyle = theme.warning;
   context.beginPath();
-  context.moveTo(cx, cy - 8);
-  context.lineTo(cx + 9, cy + 7);
-  context.lineTo(cx - 9, cy + 7);
+  context.moveTo(x, y - 8);
+  context.lineTo(x + 9, y + 7);
+  context.lineTo(x - 9, y + 7);
   context.closePath();
   context.fill();
   context.fillStyle = "#1b1c1f";
-  context.fillRect(cx - 1, cy - 3, 2, 5);
-  context.fillRect(cx - 1, cy + 3.5, 2, 2);
+  context.fillRect(x - 1, y - 3, 2, 5);
+  context.fillRect(x - 1, y + 3.5, 2, 2);
 }
 
 /**
@@ -179,28 +225,41 @@ function paintPoints({ context, state, view, theme }, track, color, chosen) {
   if (track.points.length === 1) return paintAnchor({ context, state, view, theme }, track, color, chosen);
   const count = state.doc.tracks.reduce((sum, t) => sum + t.points.length, 0);
   if (!chosen && count > MANY_POINTS) return;
-  const inner = track.points.length - 1;
-  track.points.forEach((point, i) => {
-    const x = point.x * width * view.scale + view.x;
-    const y = point.y * height * view.scale + view.y;
-    const active = chosen?.has(i) ?? false;
+  for (const active of chosen ? [false, true] : [false]) {
     const r = chosen ? (active ? 5 : 4) : 3;
     context.beginPath();
-    if (i > 0 && i < inner && point.frame !== undefined) {
-      context.moveTo(x, y - r - 2);
-      context.lineTo(x + r + 2, y);
-      context.lineTo(x, y + r + 2);
-      context.lineTo(x - r - 2, y);
-      context.closePath();
-    } else {
-      context.arc(x, y, r, 0, 2 * Math.PI);
-    }
+    track.points.forEach((point, i) => {
+      if ((chosen?.has(i) ?? false) !== active) return;
+      const x = point.x * width * view.scale + view.x;
+      const y = point.y * height * view.scale + view.y;
+      addPoint(context, x, y, r, point.frame !== undefined && i > 0 && i < track.points.length - 1);
+    });
     context.fillStyle = active ? color : theme.handle;
     context.strokeStyle = active ? theme.handle : color;
     context.lineWidth = active ? 2 : 1.5;
     context.fill();
     context.stroke();
-  });
+  }
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} x
+ * @param {number} y
+ * @param {number} r
+ * @param {boolean} key
+ */
+function addPoint(context, x, y, r, key) {
+  if (!key) {
+    context.moveTo(x + r, y);
+    context.arc(x, y, r, 0, 2 * Math.PI);
+    return;
+  }
+  context.moveTo(x, y - r - 2);
+  context.lineTo(x + r + 2, y);
+  context.lineTo(x, y + r + 2);
+  context.lineTo(x - r - 2, y);
+  context.closePath();
 }
 
 /**
@@ -243,11 +302,11 @@ function paintAnchor({ context, state, view, theme }, track, color, chosen) {
  * Where the track is at the playhead.
  * @param {Stage} stage
  * @param {Track} track
- * @param {Sampled} sampled
  * @param {string} color
  */
-function paintNow({ context, state, view, theme }, track, { x, y }, color) {
+export function paintNow({ context, state, view, theme }, track, color) {
   if (track.points.length === 1 || !visibleAt(track, state.frame)) return;
+  const { x, y } = sampleTrack(track, state.doc);
   const f = state.frame;
   const cx = x[f] * view.scale + view.x;
   const cy = y[f] * view.scale + view.y;

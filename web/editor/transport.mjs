@@ -66,13 +66,13 @@ export function createTransport(store, t, status) {
     const text = `${frame} / ${doc.frames - 1} · ${(frame / doc.fps).toFixed(2)} s`;
     if (clock.textContent !== text) clock.textContent = text;
   }
-  /** @param {Theme} theme */
-  function paint(theme) {
+  /** @param {Theme} theme @param {import("./motion.mjs").Motion} motion */
+  function paint(theme, motion) {
     const prepared = prepare(canvas);
     if (!prepared) return;
     const most = Math.max(0, rowsOf(store.state).length * ROW + RULER - prepared.height);
     scroll = Math.min(scroll, most);
-    paintTimeline(prepared.context, store.state, theme, { ...prepared, scroll });
+    paintTimeline(prepared.context, store.state, theme, { ...prepared, scroll }, motion);
   }
   return { element, update, paint };
 }

@@ -13,33 +13,47 @@
 import { gripsOf, selectionBox } from "./hit.mjs";
 import { colorsOf } from "./model.mjs";
 import { isVisible } from "./store.mjs";
-import { paintTrack } from "./trackview.mjs";
+import { paintNow, paintTrack, sketchTrack } from "./trackview.mjs";
 import { toCss } from "./viewport.mjs";
 
 /**
- * @param {CanvasRenderingContext2D} context scaled to css pixels
- * @param {State} state
- * @param {Viewport} view
- * @param {Theme} theme
- * @param {Backdrop} backdrop
+ * @param {Stage} stage its context is scaled to css pixels
  * @param {{width: number, height: number}} size css
+ * @param {Backdrop} backdrop
+ * @param {import("./motion.mjs").Motion} motion
+ * @param {import("./pathlayer.mjs").PathLayer} layer
  */
-export function paint(context, state, view, theme, backdrop, size) {
-  /** @type {Stage} */
-  const stage = { context, state, view, theme };
+export function paint(stage, size, backdrop, motion, layer) {
+  const { context, state, theme } = stage;
   context.fillStyle = theme.surround;
   context.fillRect(0, 0, size.width, size.height);
   paintFrame(stage, backdrop);
-  const colors = colorsOf(state.doc);
-  for (const chosen of [false, true]) {
-    for (const track of state.doc.tracks) {
-      if (state.selection.has(track.id) !== chosen || !isVisible(state, track)) continue;
-      paintTrack(stage, track, colors.get(track.id) ?? theme.accent);
-    }
-  }
+  paintTracks(stage, motion, layer);
   paintDrawing(stage, size);
-  paintSelection(stage);
-  paintHover(stage, size);
+  if (!motion.heavy) paintSelection(stage);
+  if (state.hover) paintHover(stage, size);
+}
+
+/**
+ * @param {Stage} stage
+ * @param {import("./motion.mjs").Motion} motion
+ * @param {import("./pathlayer.mjs").PathLayer} layer
+ */
+function paintTracks(stage, motion, layer) {
+  const { state, theme } = stage;
+  const colors = colorsOf(state.doc);
+  const colorOf = (/** @type {Track} */ track) => colors.get(track.id) ?? theme.accent;
+  const shown = state.doc.tracks.filter((track) => isVisible(state, track));
+  const resting = shown.filter((track) => !motion.tracks.has(track));
+  const chosen = (/** @type {Track} */ track) => Number(state.selection.has(track.id));
+  layer.paint(stage, resting.sort((a, b) => chosen(a) - chosen(b)), colors);
+  for (const track of motion.tracks) {
+    if (motion.heavy) sketchTrack(stage, track, colorOf(track));
+    else if (isVisible(state, track)) paintTrack(stage, track, colorOf(track), true);
+  }
+  const hovered = resting.find((track) => track.id === state.hover?.track);
+  if (hovered && !chosen(hovered)) paintTrack(stage, hovered, colorOf(hovered), true);
+  for (const track of motion.heavy ? resting : shown) paintNow(stage, track, colorOf(track));
 }
 
 /**
