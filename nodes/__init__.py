@@ -8,7 +8,32 @@ from comfy_api.latest import ComfyExtension, io
 class Tora2Extension(ComfyExtension):
     """Registers the model folder and the nodes."""
 
-    async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        from .editor import Tora2TrajectoryEditor
+    async def on_load(self) -> None:
+        from .host.files import register_folders
 
-        return [Tora2TrajectoryEditor]
+        register_folders()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        from .apply import Tora2Apply
+        from .bind import Tora2Bind
+        from .editor import Tora2TrajectoryEditor
+        from .image_to_video import Tora2ImageToVideo
+        from .loaders import Tora2LoadAdapter, Tora2LoadModel
+        from .overlay import Tora2Overlay
+        from .sampling import Tora2Sampler
+        from .tiny import Tora2LoadTiny
+        from .trajectories import Tora2ExportTrajectories, Tora2ImportTrajectories
+
+        return [
+            Tora2LoadTiny,
+            Tora2LoadModel,
+            Tora2LoadAdapter,
+            Tora2TrajectoryEditor,
+            Tora2ImportTrajectories,
+            Tora2ExportTrajectories,
+            Tora2Bind,
+            Tora2Apply,
+            Tora2ImageToVideo,
+            Tora2Sampler,
+            Tora2Overlay,
+        ]

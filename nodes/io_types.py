@@ -8,12 +8,11 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..tora2.conditioning import Tora2Conditioning
-from ..tora2.encoders.features import PictureFeatures
 from ..tora2.models.adapter import Tora2Adapter
 
 AdapterSocket = io.Custom("TORA2_ADAPTER")
-EncodersSocket = io.Custom("TORA2_ENCODERS")
-EntitySocket = io.Custom("TORA2_ENTITY")
+EncodersSocket = io.Custom("TORA2_ENCODERS")  # a tora2.encoders.entity.Encoders
+EntitySocket = io.Custom("TORA2_ENTITY")  # a tora2.encoders.entity.Entity
 TrajectoriesSocket = io.Custom("TORA2_TRAJECTORIES")  # a tora2.trajectory.TrajectoryDocument
 ConditioningSocket = io.Custom("TORA2_CONDITIONING")
 
@@ -36,23 +35,6 @@ class LoadedAdapter:
     def adapter(self) -> Tora2Adapter:
         """The adapter itself, wherever its weights are."""
         return self.patcher.model.adapter
-
-
-@dataclass(frozen=True, eq=False)
-class EncodedEntity:
-    """TORA2_ENTITY: what one entity is called and looks like.
-
-    Attributes:
-        word: the entity word, as it stands in the prompt.
-        pictures: its encoded reference pictures; empty for a word alone.
-        strength: multiplies what the entity adds to the video.
-        name: the id or name of its entity in the trajectories; empty for the word.
-    """
-
-    word: str
-    pictures: tuple[PictureFeatures, ...] = ()
-    strength: float = 1.0
-    name: str = ""
 
 
 @dataclass(frozen=True, eq=False)

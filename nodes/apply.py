@@ -1,0 +1,95 @@
+"""Putting a bound conditioning into a MODEL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from .host.injection import Span, inject
+from .io_types import BoundConditioning, ConditioningSocket
+from .validation import refusal
+
+MAX_STRENGTH = 4.0
+
+
+class Tora2Apply(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="Tora2Apply",
+            display_name="Tora2 Apply",
+            category="Tora2/conditioning",
+            description="Makes a model follow the paths and look like the pictures. The model that "
+            "goes in stays as it is; any sampler takes the one that comes out.",
+            search_aliases=["tora apply", "trajectory control", "personalization", "model patch"],
+            inputs=[
+                io.Model.Input(
+                    "model", tooltip="A CogVideoX-5B model, from Tora2 Load Model or any loader."
+                ),
+                ConditioningSocket.Input("conditioning", tooltip="From Tora2 Bind."),
+                *_span("motion", "paths"),
+                *_span("appearance", "reference pictures"),
+            ],
+            outputs=[io.Model.Output(tooltip="The model that follows the conditioning.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, **inputs: Any) -> bool | str:
+        def ordered() -> None:
+            for kind in ("motion", "appearance"):
+                start, end = inputs.get(f"{kind}_start"), inputs.get(f"{kind}_end")
+                if start is not None and end is not None and start > end:
+                    raise ValueError(
+                        f"{kind}_start is {start:g} and {kind}_end is {end:g}, "
+                        "expected the start not to lie after the end"
+                    )
+
+        return refusal(cls, inputs, ordered)
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        conditioning: BoundConditioning,
+        motion_strength: float = 1.0,
+        motion_start: float = 0.0,
+        motion_end: float = 1.0,
+        appearance_strength: float = 1.0,
+        appearance_start: float = 0.0,
+        appearance_end: float = 1.0,
+    ) -> io.NodeOutput:
+        motion = Span(motion_strength, motion_start, motion_end)
+        appearance = Span(appearance_strength, appearance_start, appearance_end)
+        return io.NodeOutput(inject(model, conditioning, motion, appearance))
+
+
+def _span(kind: str, what: str) -> list[io.Input]:
+    return [
+        io.Float.Input(
+            f"{kind}_strength",
+            default=1.0,
+            min=0.0,
+            max=MAX_STRENGTH,
+            step=0.05,
+            tooltip=f"How strongly the {what} act; 0 switches them off, 1 is as trained.",
+        ),
+        io.Float.Input(
+            f"{kind}_start",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            advanced=True,
+            tooltip=f"Part of the sampling at which the {what} begin to act.",
+        ),
+        io.Float.Input(
+            f"{kind}_end",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            advanced=True,
+            tooltip=f"Part of the sampling at which the {what} stop acting.",
+        ),
+    ]

@@ -1,0 +1,186 @@
+"""Binding pictures, words and paths of a clip, once, before sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..tora2.conditioning import EntityCondition, Tora2Conditioning
+from ..tora2.encoders.entity import Entity
+from ..tora2.trajectory import Tracks, TrajectoryDocument, sample
+from ..tora2.trajectory.flow import flow_map, flow_rgb
+from .host import adapters, progress, video, words
+from .io_types import (
+    AdapterSocket,
+    BoundConditioning,
+    ConditioningSocket,
+    EntitySocket,
+    LoadedAdapter,
+    TrajectoriesSocket,
+)
+from .matching import Match, match, owned_tracks, report
+from .validation import refusal
+
+MAX_ENTITIES = 64
+FLOW_MODES = ("subpixel", "tora")
+_STAGES = 4
+
+
+class Tora2Bind(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        slot = EntitySocket.Input(
+            "entity", optional=True, tooltip="An entity: its pictures, word and strength."
+        )
+        return io.Schema(
+            node_id="Tora2Bind",
+            display_name="Tora2 Bind",
+            category="Tora2/conditioning",
+            description="Binds each entity's pictures and word to its paths. Runs once a clip; the "
+            "report says what was bound to what.",
+            search_aliases=["tora encode trajectory", "entity binding", "motion conditioning"],
+            inputs=[
+                AdapterSocket.Input("adapter", tooltip="From Tora2 Load Adapter or Load Tiny."),
+                TrajectoriesSocket.Input(
+                    "trajectories",
+                    optional=True,
+                    tooltip="The paths. Their size and frames are those of the video; sides are "
+                    "multiples of 16. Without them nothing is told to move.",
+                ),
+                io.Vae.Input(
+                    "vae",
+                    optional=True,
+                    tooltip="CogVideoX's VAE, which encodes the paths. Needed with trajectories.",
+                ),
+                io.Clip.Input(
+                    "clip",
+                    optional=True,
+                    tooltip="CogVideoX's text encoder, which encodes the entity words. Without it "
+                    "words are not bound.",
+                ),
+                io.Autogrow.Input(
+                    "entities",
+                    io.Autogrow.TemplatePrefix(slot, prefix="entity", min=0, max=100),
+                    optional=True,
+                    tooltip="Entities, as many as needed (64 at most). Each owns the paths of the "
+                    "entity of the same name in the trajectories.",
+                ),
+                io.Combo.Input(
+                    "flow_mode",
+                    options=list(FLOW_MODES),
+                    default=FLOW_MODES[0],
+                    advanced=True,
+                    tooltip="How paths are drawn for the model: at their exact positions, or at "
+                    "whole pixels as Tora's code does.",
+                ),
+            ],
+            outputs=[
+                ConditioningSocket.Output(display_name="conditioning", tooltip="For Tora2 Apply."),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="Which pictures, word and tracks were bound to each entity.",
+                ),
+                io.Image.Output(
+                    display_name="flow",
+                    tooltip="The paths as the model sees them: hue is direction, saturation speed.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, **inputs: Any) -> bool | str:
+        def few_enough() -> None:
+            count = len(inputs.get("entities") or {})
+            if count > MAX_ENTITIES:
+                raise ValueError(
+                    f"entities has {count} connections, expected at most {MAX_ENTITIES}"
+                )
+
+        return refusal(cls, inputs, few_enough)
+
+    @classmethod
+    def execute(
+        cls,
+        adapter: LoadedAdapter,
+        trajectories: TrajectoryDocument | None = None,
+        vae: Any = None,
+        clip: Any = None,
+        entities: dict[str, Entity | None] | None = None,
+        flow_mode: str = FLOW_MODES[0],
+    ) -> io.NodeOutput:
+        given = [entity for entity in (entities or {}).values() if entity is not None]
+        bound, text, flow = bind(adapter, given, trajectories, vae, clip, flow_mode)
+        return io.NodeOutput(bound, text, flow)
+
+
+def bind(
+    loaded: LoadedAdapter,
+    entities: Sequence[Entity],
+    document: TrajectoryDocument | None,
+    vae: Any,
+    clip: Any,
+    flow_mode: str,
+) -> tuple[BoundConditioning, str, Tensor]:
+    """The conditioning of a clip, the report, and the flow picture [T, H, W, 3] in [0, 1].
+
+    Raises:
+        ValueError: if an input is missing or does not suit the adapter.
+    """
+    with progress.steps(_STAGES) as advance:
+        matches = match(entities, document)
+        if clip is None or "binding" not in loaded.adapter.capabilities:
+            matches = [one for one in matches if one.entity.pictures]
+        tracks = None if document is None else owned_tracks(sample(document), matches)
+        latent, flow = None, torch.ones(1, 64, 64, 3)
+        if document is not None and tracks is not None and len(tracks.entity):
+            flow = flow_picture(document, tracks, flow_mode, loaded.flow_sigma)
+            advance()
+            latent = motion_latent(loaded, flow, vae)
+        advance()
+        conditions = [entity_condition(loaded, one, clip) for one in matches]
+        advance()
+        adapter = adapters.on_device(loaded.patcher)
+        conditioning = Tora2Conditioning.build(adapter, latent, conditions, tracks)
+        size = None
+        if document is not None and latent is not None:
+            size = (document.width, document.height, document.frames)
+        rest = loaded.patcher.offload_device
+        bound = BoundConditioning(conditioning.to(rest), loaded, size)
+        return bound, report(matches, document, clip is not None), flow
+
+
+def flow_picture(document: TrajectoryDocument, tracks: Tracks, mode: str, sigma: float) -> Tensor:
+    """The coloured flow [T, H, W, 3] in [0, 1] of a document's tracks."""
+    width, height = document.width, document.height
+    if width % 16 or height % 16:
+        raise ValueError(
+            f"the trajectories are drawn for {width}x{height}, expected multiples of 16: set the "
+            "size of the video in the editor"
+        )
+    flow = flow_map(tracks, (height, width), mode, sigma=sigma)  # type: ignore[arg-type]
+    return flow_rgb(flow).movedim(1, -1).float() / 255
+
+
+def motion_latent(loaded: LoadedAdapter, flow: Tensor, vae: Any) -> Tensor:
+    """The scaled latents of a flow picture."""
+    if vae is None:
+        raise ValueError("the trajectories need a VAE, expected a connection to the input vae")
+    return video.scale(video.encode(vae, flow), loaded.adapter.config.dim)
+
+
+def entity_condition(loaded: LoadedAdapter, one: Match, clip: Any) -> EntityCondition:
+    """What the adapter reads of an entity."""
+    word = None
+    if clip is not None and one.entity.word:
+        word = words.encode_word(clip, one.entity.word)
+        width = loaded.adapter.config.word_dim
+        if word.shape[-1] != width:
+            raise ValueError(
+                f"the text encoder gives {word.shape[-1]} channels but the adapter "
+                f"{loaded.name} reads {width}: load the text encoder of its base model"
+            )
+    return EntityCondition(one.entity.pictures, word, one.entity.strength)

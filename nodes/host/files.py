@@ -1,0 +1,97 @@
+"""Model files in the host's folders, `extra_model_paths.yaml` included."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+
+import folder_paths
+
+ADAPTERS = "tora2"
+TRANSFORMERS = "diffusion_models"
+
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\.(safetensors|bin)$")
+
+
+def register_folders() -> None:
+    """Make `models/tora2` a model folder; a user's own paths for it stay."""
+    folder_paths.add_model_folder_path(ADAPTERS, os.path.join(folder_paths.models_dir, ADAPTERS))
+    paths, _ = folder_paths.folder_names_and_paths[ADAPTERS]
+    extensions = folder_paths.supported_pt_extensions
+    folder_paths.folder_names_and_paths[ADAPTERS] = (paths, extensions)
+
+
+def choices(folder: str) -> list[str]:
+    """Files of a model folder, and the folders that hold a model in shards."""
+    names: dict[str, None] = {}
+    for name in folder_paths.get_filename_list(folder):
+        parent = os.path.dirname(name)
+        names[parent if parent and _SHARD.search(name) else name] = None
+    return list(names)
+
+
+def locate(folder: str, name: str, hints: Iterable[object]) -> str:
+    """The path of one of `choices`.
+
+    Raises:
+        ValueError: lists the folders that were searched, and where such files are published.
+    """
+    bases = folder_paths.get_folder_paths(folder)
+    if name in choices(folder):
+        for base in bases:
+            path = os.path.join(base, name)
+            if os.path.exists(path):
+                return path
+    published = "; ".join(str(hint) for hint in hints)
+    raise ValueError(f"{name!r} is in none of {', '.join(bases)}. Published are: {published}")
+
+
+def output_path(prefix: str, extension: str) -> tuple[str, str, str]:
+    """A new file in the output folder: its path, name and subfolder.
+
+    Raises:
+        ValueError: if the prefix leaves the output folder.
+    """
+    check_prefix(prefix)
+    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+        prefix, folder_paths.get_output_directory()
+    )
+    file = f"{name}_{counter:05}_{extension}"
+    return os.path.join(folder, file), file, subfolder
+
+
+def check_prefix(prefix: str) -> None:
+    """Refuse a file name prefix that would leave the output folder."""
+    parts = prefix.replace("\\", "/").split("/")
+    if prefix.startswith(("/", "\\")) or ".." in parts or ":" in prefix or "\0" in prefix:
+        raise ValueError(
+            f"filename_prefix is {prefix[:60]!r}, expected a name inside the output folder"
+        )
+
+
+def input_file(name: str) -> str:
+    """The path of a file in the input folder.
+
+    Raises:
+        ValueError: if it is outside of that folder, or missing.
+    """
+    base = os.path.realpath(folder_paths.get_input_directory())
+    path = os.path.realpath(os.path.join(base, name)) if "\0" not in name else ""
+    if not path.startswith(base + os.sep):
+        raise ValueError(f"file is {name[:60]!r}, expected a name inside the input folder {base}")
+    if not os.path.isfile(path):
+        raise ValueError(f"file is {name[:60]!r}, which is not in the input folder {base}")
+    return path
+
+
+def input_files(extensions: tuple[str, ...]) -> list[str]:
+    """Names of the files at the top of the input folder with one of the extensions."""
+    base = folder_paths.get_input_directory()
+    if not os.path.isdir(base):
+        return []
+    return sorted(
+        entry.name
+        for entry in os.scandir(base)
+        if entry.is_file() and entry.name.lower().endswith(extensions)
+    )

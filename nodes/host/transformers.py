@@ -1,0 +1,43 @@
+"""Transformers of any public layout as the host's MODEL."""
+
+from __future__ import annotations
+
+import torch
+from comfy import sd
+from comfy.model_patcher import ModelPatcher
+
+from ...tora2.checkpoints import convert_transformer, read_transformer
+from .corrections import correct, without_learned_position
+
+WEIGHT_TYPES = ("default", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2")
+
+
+def load_model(path: str, weight_type: str = "default", learned: bool = True) -> ModelPatcher:
+    """A corrected MODEL from a CogVideoX-1.0 or Tora transformer.
+
+    Args:
+        path: whatever `tora2.checkpoints.read_transformer` reads.
+        weight_type: one of `WEIGHT_TYPES`, as in the host's own loader.
+        learned: keep the learned position embedding of image-to-video models.
+
+    Raises:
+        ValueError: if there is no such transformer in the file.
+    """
+    model = _load(path, weight_type)
+    model.cached_patcher_init = (_load, (path, weight_type))
+    return correct(model if learned else without_learned_position(model))
+
+
+def _load(path: str, weight_type: str, disable_dynamic: bool = False) -> ModelPatcher:
+    _, tensors = read_transformer(path)
+    options: dict[str, object] = {}
+    if weight_type.startswith("fp8_"):
+        options["dtype"] = getattr(torch, "float8_" + weight_type.split("_")[1])
+        options["fp8_optimizations"] = weight_type.endswith("_fast")
+    weights = convert_transformer(tensors, "comfy")
+    model = sd.load_diffusion_model_state_dict(
+        weights, model_options=options, disable_dynamic=disable_dynamic
+    )
+    if model is None:
+        raise ValueError(f"{path} was not recognised by this ComfyUI, expected a CogVideoX model")
+    return model

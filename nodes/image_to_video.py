@@ -1,0 +1,89 @@
+"""The first frame of image-to-video models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from .host import video
+from .validation import refusal
+
+FITS = ("crop", "stretch (as Tora)")
+
+
+class Tora2ImageToVideo(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="Tora2ImageToVideo",
+            display_name="Tora2 Image to Video",
+            category="Tora2/conditioning",
+            description="Starts the video of a CogVideoX-5B-I2V model with a picture: it is "
+            "encoded alone, and the other frames stay empty.",
+            search_aliases=["cogvideox i2v", "first frame", "start image"],
+            inputs=[
+                io.Conditioning.Input("positive", tooltip="The prompt."),
+                io.Conditioning.Input("negative", tooltip="The negative prompt."),
+                io.Vae.Input("vae", tooltip="CogVideoX's VAE."),
+                io.Image.Input("image", tooltip="The first frame; of several only the first."),
+                io.Int.Input(
+                    "width", default=720, min=16, max=8192, step=16, tooltip="Of the video."
+                ),
+                io.Int.Input(
+                    "height", default=480, min=16, max=8192, step=16, tooltip="Of the video."
+                ),
+                io.Int.Input(
+                    "frames", default=49, min=1, max=1025, step=4, tooltip="Of the video, 4k + 1."
+                ),
+                io.Combo.Input(
+                    "fit",
+                    options=list(FITS),
+                    default=FITS[0],
+                    tooltip="What to do with a picture of another shape.",
+                ),
+                io.Int.Input(
+                    "batch_size", default=1, min=1, max=64, advanced=True, tooltip="Videos at once."
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output(display_name="positive", tooltip="With the picture."),
+                io.Conditioning.Output(display_name="negative", tooltip="With the picture."),
+                io.Latent.Output(display_name="latent", tooltip="An empty latent of the size."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, **inputs: Any) -> bool | str:
+        return refusal(cls, inputs, lambda: check_size(inputs))
+
+    @classmethod
+    def execute(
+        cls,
+        positive: Any,
+        negative: Any,
+        vae: Any,
+        image: Tensor,
+        width: int,
+        height: int,
+        frames: int,
+        fit: str,
+        batch_size: int = 1,
+    ) -> io.NodeOutput:
+        first = video.resize(image[:1], width, height, crop=fit == FITS[0])
+        # The model scales the latent itself and leaves the other frames empty.
+        latent = {"concat_latent_image": video.encode(vae, first)}
+        with_image = [[[c, values | latent] for c, values in cond] for cond in (positive, negative)]
+        return io.NodeOutput(*with_image, video.empty_latent(width, height, frames, batch_size))
+
+
+def check_size(inputs: dict[str, Any]) -> None:
+    """Refuse sizes that the model cannot make; linked ones are None and pass."""
+    for side in ("width", "height"):
+        value = inputs.get(side)
+        if value is not None and value % 16:
+            raise ValueError(f"{side} is {value}, expected a multiple of 16")
+    frames = inputs.get("frames")
+    if frames is not None and frames % 4 != 1:
+        raise ValueError(f"frames is {frames}, expected 4k + 1 such as 49")

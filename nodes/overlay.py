@@ -1,0 +1,64 @@
+"""Looking at paths on a video."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..tora2.overlay import draw_tracks, track_colors
+from ..tora2.trajectory import TrajectoryDocument, sample
+from ..tora2.trajectory.resizing import resized
+from .io_types import TrajectoriesSocket
+from .validation import refusal
+
+
+class Tora2Overlay(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="Tora2Overlay",
+            display_name="Tora2 Overlay",
+            category="Tora2/trajectories",
+            description="Draws the paths onto a video, to see how well it follows them.",
+            search_aliases=["draw tracks", "visualize trajectories", "preview paths"],
+            inputs=[
+                io.Image.Input("frames", tooltip="The video."),
+                TrajectoriesSocket.Input(
+                    "trajectories", tooltip="The paths; they are stretched over the frames."
+                ),
+                io.Boolean.Input(
+                    "labels", default=False, tooltip="Write the entity's name beside its point."
+                ),
+                io.Int.Input(
+                    "scale",
+                    default=1,
+                    min=1,
+                    max=8,
+                    tooltip="Enlarges the video first, so that lines are fine on small ones.",
+                ),
+            ],
+            outputs=[io.Image.Output(tooltip="The video with the paths on it.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, **inputs: Any) -> bool | str:
+        return refusal(cls, inputs)
+
+    @classmethod
+    def execute(
+        cls, frames: Tensor, trajectories: TrajectoryDocument, labels: bool = False, scale: int = 1
+    ) -> io.NodeOutput:
+        if len(frames) != trajectories.frames and len(frames) % 4 == 1:
+            trajectories = resized(trajectories, frames=len(frames))
+        names = {entity.id: entity.name for entity in trajectories.entities}
+        texts = [names.get(track.entity or "", "") for track in trajectories.tracks]
+        drawn = draw_tracks(
+            frames[..., :3],
+            sample(trajectories),
+            track_colors(trajectories),
+            scale=scale,
+            labels=texts if labels else None,
+        )
+        return io.NodeOutput(drawn)
