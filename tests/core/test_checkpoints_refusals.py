@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from tora2.backbone import load_transformer
 from tora2.checkpoints import convert_transformer, inspect, load_adapter, save_adapter
+from tora2.checkpoints.weights import read_file
 
 LOADERS = (load_adapter, load_transformer, inspect)
 
@@ -60,6 +61,16 @@ FILES = {
     "offsets lie": (header(entry([400], [0, 16]), bytes(16)), "damaged safetensors file"),
     "offsets negative": (header(entry([4], [-16, 0]), bytes(16)), "damaged safetensors file"),
     "offsets huge": (header(entry([4], [0, 10**30]), bytes(16)), "cut off"),
+    "unknown dtype": (
+        header(b'{"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}}', bytes(1)),
+        "as 'F4', expected one of|damaged safetensors file",
+    ),
+    "name twice": (
+        header(
+            b'{"a":%s,"a":%s}' % ((b'{"dtype":"U8","shape":[1],"data_offsets":[0,1]}',) * 2), b"1"
+        ),
+        "damaged safetensors header",
+    ),
     "nothing inside": (header(b"{}      "), "unknown tensors"),
 }
 
@@ -86,6 +97,22 @@ def test_a_header_length_that_looks_like_text_is_read(tmp_path: Path, low: int) 
     (tmp_path / "x").write_bytes(header(content, bytes(16)))
     with pytest.raises(ValueError, match=r"unknown tensors \(a\)"):
         load_adapter(tmp_path / "x")
+
+
+def test_values_that_are_not_aligned_are_read(tmp_path: Path) -> None:
+    state = {
+        "a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]},
+        "b": {"dtype": "F32", "shape": [2, 1], "data_offsets": [1, 9]},
+        "c": {"dtype": "F32", "shape": [], "data_offsets": [9, 13]},
+        "d": {"dtype": "F32", "shape": [0, 3], "data_offsets": [13, 13]},
+    }
+    data = b"\x07" + struct.pack("<3f", 1.5, -2.5, 4.0)
+    (tmp_path / "x").write_bytes(header(json.dumps(state).encode(), data))
+    tensors = read_file(tmp_path / "x").tensors
+    assert tensors["a"].tolist() == [7]
+    assert tensors["b"].tolist() == [[1.5], [-2.5]]
+    assert tensors["c"].item() == 4.0
+    assert tensors["d"].shape == (0, 3)
 
 
 @pytest.mark.parametrize("layout", ["SAT torch file", "ComfyUI with Tora"])
@@ -186,9 +213,11 @@ def test_a_half_of_a_split_says_what_is_missing(layouts, tmp_path: Path) -> None
         for path in (folder, folder / "x.safetensors"):
             with pytest.raises(ValueError, match=f"missing: put {other}/{other}.safetensors"):
                 load_adapter(path)
-    (tmp_path / "fuser" / "y.safetensors").write_bytes(layouts.adapters["Kijai fuser"].read_bytes())
+    (tmp_path / "only_fuser" / "y.safetensors").write_bytes(
+        layouts.adapters["Kijai fuser"].read_bytes()
+    )
     with pytest.raises(ValueError, match="in several files .*x.safetensors, y.safetensors"):
-        load_adapter(folder)
+        load_adapter(tmp_path / "only_fuser")
 
 
 def test_other_models_are_named(layouts, tmp_path: Path) -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..fields import show
+from .safetensors_file import read_safetensors
 from .torch_pickle import read_torch
 
-MAX_HEADER = 100_000_000
 AGAIN = "download it again"
 
 GGUF_ADVICE = (
@@ -62,7 +60,6 @@ def read_file(path: str | os.PathLike[str]) -> Weights:
         OSError: if the file is missing or not readable.
     """
     path = Path(path)
-    size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(512)
     if not start:
@@ -70,7 +67,7 @@ def read_file(path: str | os.PathLike[str]) -> Weights:
     if start.startswith(b"PK\x03\x04"):
         return Weights(path, "torch", read_torch(path))
     if start[8:9] == b"{" and not start.startswith(b"GGUF"):
-        return _read_safetensors(path, size, int.from_bytes(start[:8], "little"))
+        return Weights(path, "safetensors", *read_safetensors(path))
     raise ValueError(_no_weights(path, start))
 
 
@@ -93,39 +90,3 @@ def _no_weights(path: Path, start: bytes) -> str:
     kinds = {b"<": "is a web page", b"{": "is JSON text", b"[": "is JSON text"}
     kind = kinds.get(start.lstrip()[:1], f"starts with {show(start[:8])}")
     return f"{path} {kind}, expected weights (safetensors or a torch file)"
-
-
-def _read_safetensors(path: Path, size: int, length: int) -> Weights:
-    if length > MAX_HEADER:
-        raise ValueError(
-            f"{path} claims a safetensors header of {length} bytes, "
-            f"expected at most {MAX_HEADER}: it is damaged or no safetensors file"
-        )
-    if length > size - 8:
-        raise ValueError(
-            f"{path} is cut off within its header, {size} of at least {8 + length} bytes: {AGAIN}"
-        )
-    _check_length(path, length, size)
-    try:
-        with safe_open(os.fspath(path), framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            metadata = dict(file.metadata() or {})
-    except SafetensorError as error:
-        reason = str(error).rstrip(".")
-        raise ValueError(f"{path} is a damaged safetensors file ({reason}): {AGAIN}") from None
-    return Weights(path, "safetensors", tensors, metadata)
-
-
-def _check_length(path: Path, length: int, size: int) -> None:
-    """Say how much of the file is there; safetensors itself only says that it does not fit."""
-    with path.open("rb") as file:
-        file.seek(8)
-        header = file.read(length)
-    try:
-        entries = json.loads(header)
-        ends = [entry["data_offsets"][1] for name, entry in entries.items() if name[:2] != "__"]
-        expected = 8 + length + max(ends, default=0)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-        raise ValueError(f"{path} has a damaged safetensors header: {AGAIN}") from None
-    if isinstance(expected, int) and size < expected:
-        raise ValueError(f"{path} is cut off, {size} of {expected} bytes: {AGAIN}")
