@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from .motion_keys import motion_tensors, parts_of
+from .motion_keys import PARTS, motion_tensors, parts_of
 from .transformer_keys import find_transformer
 
 OURS = ("personalization.", "cross_attention.", "binder.", "splat.", "to_context.")
@@ -22,14 +22,12 @@ def contents(tensors: Mapping[str, Tensor]) -> list[str]:
     found = []
     transformer = find_transformer(tensors)
     if transformer is not None:
-        names = {"sat": "SAT", "diffusers": "diffusers", "comfy": "ComfyUI"}[transformer.layout]
-        found.append(f"a CogVideoX transformer in {names} names")
+        found.append(str(transformer))
     parts = parts_of(motion_tensors(tensors))
     if len(parts) == 2:
         found.append("Tora's motion parts (trajectory extractor and fusers)")
     elif parts:
-        only = {"fuser": "motion-guidance fusers", "extractor": "trajectory extractor"}
-        found.append(f"Tora's {only[parts.pop()]} alone")
+        found.append(f"Tora's {PARTS[parts.pop()]} alone")
     if any(name.startswith(OURS) for name in tensors):
         found.append("Tora2's appearance parts")
     if any(".lora_" in name or "lora_down" in name for name in tensors):

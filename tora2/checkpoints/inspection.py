@@ -18,7 +18,7 @@ from .adapter_format import empty_adapter, is_adapter_file, read_config
 from .assigning import check_plain
 from .contents import contents, describe
 from .folders import read_adapter_weights, read_transformer_weights
-from .motion_keys import motion_config, motion_tensors, parts_of
+from .motion_keys import PARTS, motion_config, motion_tensors, parts_of
 from .sources import Source
 from .split_files import find_sibling
 from .transformer_config import transformer_config
@@ -148,8 +148,7 @@ def _motion(path: Path, tensors: Mapping[str, Tensor]) -> _Finding:
     holds = ("Tora's trajectory extractor and fusers",)
     if len(parts) == 1:
         have = parts.pop()
-        only = {"fuser": "motion-guidance fusers", "extractor": "trajectory extractor"}[have]
-        holds = (f"Tora's {only}, one half of its motion parts",)
+        holds = (f"Tora's {PARTS[have]}, one half of its motion parts",)
         try:
             motion |= find_sibling(path, have)
             notes = ("the other half is beside it and is loaded with it",)
@@ -165,24 +164,24 @@ def _transformer(weights: Weights) -> _Finding:
     found = find_transformer(weights.tensors)
     if found is None:
         return _Finding()
-    names = {"sat": "SAT", "diffusers": "diffusers", "comfy": "ComfyUI"}[found.layout]
-    holds = f"a CogVideoX transformer in {names} names"
-    inside = {n: t for n, t in weights.tensors.items() if n.startswith(found.prefix)}
+    # Shapes are enough, and rearranging SAT's modulations would read gigabytes.
+    inside = {n: t.to("meta") for n, t in weights.tensors.items() if n.startswith(found.prefix)}
     try:
         check_plain(weights.path, inside)
         config = transformer_config(convert_transformer(inside), weights.config)
     except ValueError as error:
-        return _Finding((holds,), notes=(f"it cannot be used here: {error}",))
-    heads = config["num_attention_heads"]
-    kind = "image-to-video" if config["in_channels"] == 2 * 16 else "text-to-video"
+        return _Finding((str(found),), notes=(f"it cannot be used here: {error}",))
+    heads, channels = config["num_attention_heads"], config["in_channels"]
+    tasks = {16: "text-to-video", 32: "image-to-video"}
+    task = tasks.get(int(str(channels)), f"a task with {channels} input channels")
     sizes = {
         "channels": 64 * int(str(heads)),
         "blocks": config["num_layers"],
         "heads": heads,
-        "in_channels": config["in_channels"],
+        "in_channels": channels,
         "text_channels": config["text_embed_dim"],
     }
-    return _Finding((f"{holds}, for {kind}",), sizes)
+    return _Finding((f"{found}, for {task}",), sizes)
 
 
 def _others(path: Path, tensors: Mapping[str, Tensor]) -> _Finding:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..models.adapter import Tora2Config
 from .adapter_format import parse_config
 
-PARTS = ("fuser", "extractor")
+PARTS = {"fuser": "motion-guidance fusers", "extractor": "trajectory extractor"}
 
 _FUSER = re.compile(r"(?:.*\.)?fuser(?:_list)?\.(\d{1,4}\.flow_.+)|(\d{1,4}\.flow_.+)")
 _EXTRACTOR = re.compile(r"(?:.*\.)?(?:traj_)?extractor\.(.+)")

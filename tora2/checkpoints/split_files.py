@@ -28,7 +28,7 @@ def find_sibling(path: Path, have: str) -> dict[str, Tensor]:
     Raises:
         ValueError: if the other half is not there, or it is not clear which file it is.
     """
-    want = PARTS[1 - PARTS.index(have)]
+    want = next(part for part in PARTS if part != have)
     folder = path if path.is_dir() else path.parent
     places = (folder, folder / FOLDERS[want], folder.parent / FOLDERS[want])
     files = {file.resolve() for place in places for file in place.glob("*.safetensors")}
@@ -47,15 +47,14 @@ def find_sibling(path: Path, have: str) -> dict[str, Tensor]:
         found = {file: motion for file, motion in found.items() if file.name == twin} or found
     if len(found) == 1:
         return next(iter(found.values()))
-    words = {"fuser": "motion-guidance fusers", "extractor": "trajectory extractor"}
     if found:
         names = ", ".join(sorted(file.name for file in found))
         raise ValueError(
-            f"{path} holds only the {words[have]}, and several files could be its "
-            f"{words[want]} ({names}): put the right one alone beside it"
+            f"{path} holds only the {PARTS[have]}, and several files could be its "
+            f"{PARTS[want]} ({names}): put the right one alone beside it"
         )
     broken = f" ({', '.join(unreadable)} cannot be read)" if unreadable else ""
     raise ValueError(
-        f"{path} holds only the {words[have]}, its {words[want]} missing{broken}: put "
+        f"{path} holds only the {PARTS[have]}, its {PARTS[want]} missing{broken}: put "
         f"{FOLDERS[want]}/{FOLDERS[want]}.safetensors of Kijai/CogVideoX-5b-Tora beside it"
     )

@@ -62,6 +62,10 @@ class TransformerNames:
     layout: str
     prefix: str
 
+    def __str__(self) -> str:
+        words = {"sat": "SAT", "diffusers": "diffusers", "comfy": "ComfyUI"}
+        return f"a CogVideoX transformer in {words[self.layout]} names"
+
 
 def find_transformer(names: Iterable[str]) -> TransformerNames | None:
     """The layout of a CogVideoX transformer among tensor names, or None."""
