@@ -1,6 +1,7 @@
 """Small random models in both hosts, with the same weights."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -137,3 +138,43 @@ def bound(
     patcher = pack("nodes.host.adapters").manage(made)
     loaded = types.LoadedAdapter(patcher, "small")
     return types.BoundConditioning(built, loaded, size if motion else None)
+
+
+def random_tiny(folder: Path) -> Any:
+    """A model folder of the bundled model's shape with random weights; the library's pipeline."""
+    from tora2.encoders.tiny import TinyEncoder, TinyEncoderConfig
+    from tora2.models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
+    from tora2.pipeline import ModelInfo, Tora2Pipeline
+    from tora2.training.config import TrainConfig
+    from tora2.training.tiny import (
+        make_adapter,
+        make_text_encoder,
+        make_tokenizer,
+        make_transformer,
+    )
+
+    torch.manual_seed(0)
+    config = TrainConfig(output=str(folder))
+    pipeline = Tora2Pipeline(
+        transformer=make_transformer(config.transformer),
+        vae=PatchAutoencoder(PatchAutoencoderConfig(width=32, scaling_factor=1.15258426)),
+        text_encoder=make_text_encoder(config.transformer),
+        tokenizer=make_tokenizer(config.transformer.text_tokens),
+        adapter=make_adapter(config),
+        encoder=TinyEncoder(TinyEncoderConfig()),
+        info=ModelInfo(
+            width=96,
+            height=96,
+            frames=17,
+            fixed=True,
+            text_tokens=config.transformer.text_tokens,
+            sigma=6.0,
+            words=("circle", "star"),
+        ),
+    )
+    for part in (pipeline.transformer, pipeline.adapter):
+        for parameter in part.parameters():
+            if not parameter.data.any():
+                parameter.data.normal_(std=0.3 if parameter.ndim == 0 else 0.05)
+    pipeline.save_pretrained(folder)
+    return Tora2Pipeline.from_pretrained(folder)
