@@ -121,15 +121,15 @@ export class Controller {
     const points = hit.kind === "point" ? new Set([hit.index]) : allPoints(track);
     const before = store.state.selection;
     const held = [...points].every((i) => before.get(track.id)?.has(i));
-    if (press.shift) store.set({ selection: toggle(before, track.id, points) });
-    else if (!held) store.set({ selection: new Map([[track.id, points]]) });
+    const only = new Map([[track.id, points]]);
+    if (!held) store.set({ selection: press.shift ? toggle(before, track.id, points) : only });
     store.set({ entity: track.entity });
     const anchor =
       hit.kind === "point"
         ? { x: track.points[hit.index].x * width, y: track.points[hit.index].y * height }
         : { x: track.points[0].x * width, y: track.points[0].y * height };
     return dragPoints(store, view, press, anchor, () => {
-      if (held && !press.shift) store.set({ selection: new Map([[track.id, points]]) });
+      if (held) store.set({ selection: press.shift ? toggle(before, track.id, points) : only });
     });
   }
 

@@ -4,6 +4,7 @@
  * @typedef {import("./types.mjs").Doc} Doc
  * @typedef {{name: string, type: string, text: string}} File
  */
+import { DocumentError } from "./document.mjs";
 import { sampleTrack, visibleAt } from "./sampling.mjs";
 
 /** Tora's txt files live on a canvas of 256 x 256 and know only its pixels. */
@@ -57,15 +58,25 @@ function csvFile(doc) {
   return [{ name: "trajectories.csv", type: "text/csv", text }];
 }
 
-/** @param {Doc} doc @returns {File[]} */
+/**
+ * @param {Doc} doc
+ * @returns {File[]}
+ * @throws {DocumentError} where a path leaves the frame, which these files cannot say
+ */
 function toraFiles(doc) {
-  const place = (/** @type {number} */ value, /** @type {number} */ side) =>
-    Math.min(TORA_CANVAS - 1, Math.max(0, Math.round((value / side) * TORA_CANVAS)));
-  return pointLists(doc).map((points, n) => ({
-    name: `${doc.tracks[n].id}.txt`,
-    type: "text/plain",
-    text: points.map(({ x, y }) => `${place(x, doc.width)},${place(y, doc.height)}`).join("\n"),
-  }));
+  return pointLists(doc).map((points, n) => {
+    const { id } = doc.tracks[n];
+    const outside = points.findIndex(
+      ({ x, y }) => x < 0 || y < 0 || x > doc.width || y > doc.height,
+    );
+    if (outside >= 0) {
+      throw new DocumentError(`${id} is off the frame at frame ${outside}, expected a path within it`);
+    }
+    const place = (/** @type {number} */ value, /** @type {number} */ side) =>
+      Math.min(TORA_CANVAS - 1, Math.round((value / side) * TORA_CANVAS));
+    const lines = points.map(({ x, y }) => `${place(x, doc.width)},${place(y, doc.height)}\n`);
+    return { name: `${id}.txt`, type: "text/plain", text: lines.join("") };
+  });
 }
 
 /** @type {Readonly<Record<string, (doc: Doc) => File[]>>} by the name of its string */

@@ -96,34 +96,44 @@ function toraLines(text, doc) {
   return { points };
 }
 
-/** @param {string} text @returns {Dense[]} */
+/**
+ * A table with a header that names x and y, and perhaps track, frame and visible.
+ * @param {string} text
+ * @returns {Dense[]}
+ */
 function csvTracks(text) {
-  const [head, ...lines] = text.split(/\r?\n/).filter((line) => line.trim());
+  const [head = "", ...lines] = text.split(/\r?\n/).filter((line) => line.trim());
   const columns = head.toLowerCase().split(",").map((name) => name.trim());
-  const at = (/** @type {string} */ name) => columns.indexOf(name);
-  if (at("x") < 0 || at("y") < 0) {
+  const cell = (/** @type {string[]} */ cells, /** @type {string} */ name) =>
+    (cells[columns.indexOf(name)] ?? "").trim();
+  if (!columns.includes("x") || !columns.includes("y")) {
     throw new DocumentError(`'${head.slice(0, 40)}' is none of the formats that are known`);
   }
-  /** @type {Map<string, Required<Dense>>} */
+  /** @type {Map<string, {frame: number, point: Vec, visible: boolean}[]>} */
   const tracks = new Map();
   for (const line of lines) {
     const cells = line.split(",");
-    const name = at("track") < 0 ? "" : cells[at("track")];
-    const track = tracks.get(name) ?? { points: [], visible: [] };
-    const point = { x: Number(cells[at("x")]), y: Number(cells[at("y")]) };
-    if (!isPoint(point)) throw new DocumentError(`'${line.slice(0, 40)}' has no numbers x and y`);
-    track.points.push(point);
-    const seen = at("visible") < 0 ? "1" : (cells[at("visible")] ?? "").trim().toLowerCase();
-    track.visible.push(seen !== "0" && seen !== "false");
-    tracks.set(name, track);
+    const rows = tracks.get(cell(cells, "track")) ?? [];
+    const point = { x: Number(cell(cells, "x")), y: Number(cell(cells, "y")) };
+    const frame = columns.includes("frame") ? Number(cell(cells, "frame")) : rows.length;
+    if (!isPoint(point) || !Number.isFinite(frame)) {
+      throw new DocumentError(`'${line.slice(0, 40)}' has no numbers x and y`);
+    }
+    const visible = !["0", "false"].includes(cell(cells, "visible").toLowerCase());
+    rows.push({ frame, point, visible });
+    tracks.set(cell(cells, "track"), rows);
   }
-  return [...tracks.values()];
+  return [...tracks.values()].map((rows) => {
+    rows.sort((a, b) => a.frame - b.frame);
+    return { points: rows.map((row) => row.point), visible: rows.map((row) => row.visible) };
+  });
 }
 
 /** @param {Dense[]} tracks @param {Doc} doc @returns {Doc} */
 function fromDense(tracks, doc) {
   /** @type {Doc} */
   let result = { ...doc, entities: [], tracks: [] };
+  if (!tracks.length) throw new DocumentError("there are no tracks in it");
   if (tracks.length > LIMITS.tracks) {
     throw new DocumentError(`${tracks.length} tracks, expected at most ${LIMITS.tracks}`);
   }

@@ -7,7 +7,7 @@
  */
 import { pasteText } from "./clipboard.mjs";
 import * as commands from "./commands.mjs";
-import { emptyDocument } from "./document.mjs";
+import { DocumentError, emptyDocument } from "./document.mjs";
 import { el } from "./dom.mjs";
 import { EXPORTS } from "./exporting.mjs";
 import { chooseFiles, download, takeFiles } from "./files.mjs";
@@ -168,7 +168,14 @@ function exportItems({ store, t, status }) {
     ...Object.entries(EXPORTS).map(([label, write]) => ({
       label: t(label),
       disabled: !store.state.doc.tracks.length,
-      run: () => write(store.state.doc).forEach(download),
+      run: () => {
+        try {
+          write(store.state.doc).forEach(download);
+        } catch (error) {
+          if (!(error instanceof DocumentError)) throw error;
+          status.say(error.message);
+        }
+      },
     })),
     { label: t("copyDocument"), run: () => void copy() },
   ];

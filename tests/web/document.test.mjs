@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { emptyDocument, LIMITS, parse, read } from "../../web/editor/document.mjs";
+import { documentOf, track } from "./support.mjs";
+
+test("nothing yet is an empty document", () => {
+  for (const value of [null, undefined, ""]) {
+    assert.deepEqual(read(value), { kind: "document", document: emptyDocument() });
+  }
+});
+
+test("a document comes back as it was, defaults filled in", () => {
+  assert.deepEqual(parse(documentOf()), documentOf());
+  assert.deepEqual(read(JSON.stringify(documentOf())).document, documentOf());
+  const sparse = parse({
+    version: 1,
+    width: 64,
+    height: 32,
+    frames: 5,
+    entities: [{ id: "a" }],
+    tracks: [{ id: "t", points: [{ x: 0, y: 1 }] }],
+  });
+  assert.deepEqual(sparse.entities, [{ id: "a", name: "a", color: "#e4572e" }]);
+  assert.deepEqual(sparse.tracks[0], {
+    id: "t",
+    entity: null,
+    curve: "spline",
+    points: [{ x: 0, y: 1 }],
+    start: 0,
+    end: 4,
+    easing: "linear",
+  });
+});
+
+const junk = {
+  "a number": 7,
+  "a list": [],
+  "no version": { tracks: [] },
+  "a version in words": documentOf({ version: "1" }),
+  "NaN": documentOf({ width: NaN }),
+  "frames that are not 4k + 1": documentOf({ frames: 48 }),
+  "strings for numbers": documentOf({ tracks: [track({ points: [{ x: "0", y: 0 }] })] }),
+  "infinite points": documentOf({ tracks: [track({ points: [{ x: Infinity, y: 0 }] })] }),
+  "too many points": documentOf({
+    tracks: [track({ points: Array(LIMITS.points + 1).fill({ x: 0, y: 0 }) })],
+  }),
+  "too many tracks": documentOf({ tracks: Array.from({ length: 513 }, (_, i) => track({ id: `t${i}` })) }),
+  "an id twice": documentOf({ tracks: [track(), track()] }),
+  "an unknown key": documentOf({ surprise: 1 }),
+  "an unknown entity": documentOf({ tracks: [track({ entity: "nobody" })] }),
+  "keys out of order": documentOf({
+    tracks: [track({ points: [{ x: 0, y: 0 }, { x: 0, y: 0, frame: 9 }, { x: 0, y: 0, frame: 9 }, { x: 1, y: 0 }] })],
+  }),
+  "a control character": documentOf({ entities: [{ id: "a", name: "a\nb" }] }),
+  "text that is not JSON": "{nope",
+  "a text beyond the limit": " ".repeat(LIMITS.text + 1),
+};
+for (const [name, value] of Object.entries(junk)) {
+  test(`${name}: refused with a sentence`, () => {
+    const reading = read(value);
+    assert.equal(reading.kind, "junk");
+    assert.match(reading.message, /\w+ .*\w+/);
+    assert.ok(reading.message.length < 250, reading.message);
+  });
+}
+
+test("version 0 migrates from pixels", () => {
+  const { document } = read({
+    version: 0,
+    width: 100,
+    height: 50,
+    frames: 9,
+    tracks: [[{ x: 25, y: 25 }, { x: 50, y: 0 }]],
+  });
+  assert.deepEqual(document.tracks[0].points, [{ x: 0.25, y: 0.5 }, { x: 0.5, y: 0 }]);
+  assert.equal(document.tracks[0].end, 8);
+});
+
+test("a newer version shows what it can, or nothing", () => {
+  const newer = { ...documentOf(), version: 2, mood: "blue" };
+  newer.tracks = [{ ...track(), layer: 3 }];
+  assert.deepEqual(read(newer), { kind: "newer", version: 2, document: documentOf() });
+  assert.deepEqual(read({ version: 3 }), { kind: "newer", version: 3, document: null });
+});

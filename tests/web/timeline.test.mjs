@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { parse } from "../../web/editor/document.mjs";
+import { STILL, motionOf } from "../../web/editor/motion.mjs";
+import { PathLayer } from "../../web/editor/pathlayer.mjs";
+import { Store } from "../../web/editor/store.mjs";
+import { ALL_STRINGS, translator } from "../../web/editor/strings.mjs";
+import { FALLBACK } from "../../web/editor/theme.mjs";
+import { TimelineController } from "../../web/editor/timelinecontrol.mjs";
+import { frameToX, paintTimeline, ROW, RULER } from "../../web/editor/timelineview.mjs";
+import { paint } from "../../web/editor/view.mjs";
+import { forcedSizes, sourceOf } from "../../web/upstream.mjs";
+import { documentOf, fakeContext, press, track, VIEW } from "./support.mjs";
+
+const STRIP = { width: 700, height: 120, scroll: 0 };
+
+function setup(doc) {
+  const commits = [];
+  const store = new Store((next) => commits.push(next));
+  store.load(doc);
+  let time = 0;
+  const control = new TimelineController(store, () => STRIP, () => (time += 1000));
+  const x = (frame) => frameToX(store.state, STRIP, frame);
+  const drag = (from, to, row = 0) => {
+    const y = RULER + ROW * (row + 0.5);
+    control.down(press(from, y));
+    control.move(press(to, y));
+    control.up(press(to, y));
+    parse(store.state.doc);
+  };
+  return { store, control, commits, x, drag, soon: () => (time -= 990) };
+}
+const keyed = () =>
+  documentOf({
+    tracks: [track({ start: 8, end: 40, points: [{ x: 0, y: 0 }, { x: 0.5, y: 0, frame: 20 }, { x: 1, y: 0 }] })],
+  });
+const times = (store) => {
+  const [{ start, end, points }] = store.state.doc.tracks;
+  return [start, points[1].frame, end];
+};
+
+test("bars shift, ends trim, keys move, each as one commit", () => {
+  const { store, commits, x, drag } = setup(keyed());
+  drag(x(30), x(34));
+  assert.deepEqual(times(store), [12, 24, 44]);
+  drag(x(12), x(2));
+  assert.deepEqual(times(store), [2, 24, 44]);
+  drag(x(44), x(60));
+  assert.deepEqual(times(store), [2, 24, 48]);
+  drag(x(24), x(10));
+  assert.deepEqual(times(store), [2, 10, 48]);
+  drag(x(2), x(40));
+  assert.deepEqual(times(store), [9, 10, 48]);
+  assert.equal(commits.length, 5);
+});
+
+test("scrubbing moves the playhead and nothing else", () => {
+  const { store, control, commits, x } = setup(keyed());
+  control.down(press(x(10), 5));
+  assert.equal(store.state.frame, 10);
+  control.move(press(x(999), 5));
+  assert.equal(store.state.frame, 48);
+  control.up(press(x(999), 5));
+  assert.equal(commits.length, 0);
+});
+
+test("a double click on a bar ties a new point to that frame without moving the path", () => {
+  const { store, control, x, soon } = setup(documentOf({ tracks: [track({ curve: "linear", points: [{ x: 0, y: 0 }, { x: 0.96, y: 0 }] })] }));
+  const y = RULER + ROW / 2;
+  control.down(press(x(12), y));
+  control.up(press(x(12), y));
+  soon();
+  control.down(press(x(12), y));
+  assert.deepEqual(store.state.doc.tracks[0].points[1], { x: 0.24, y: 0, frame: 12 });
+});
+
+test("everything paints: paths, points, ticks, timeline", () => {
+  globalThis.Path2D = class {
+    moveTo() {}
+    lineTo() {}
+  };
+  const doc = documentOf({ tracks: [...keyed().tracks, track({ id: "t2", points: [{ x: 0.5, y: 0.5 }] }), track({ id: "t3", start: 0, end: 2 })] });
+  const { store } = setup(doc);
+  store.set({ tool: "select", selection: new Map([["t1", new Set([0, 1])]]), grid: 8, hover: { track: "t3", point: null, at: { x: 1, y: 1 }, frame: 1 } });
+  const layerContext = fakeContext();
+  const layer = new PathLayer(() => ({ getContext: () => layerContext }));
+  const context = fakeContext();
+  const stage = { context, state: store.state, view: VIEW, theme: FALLBACK };
+  paint(stage, { width: 800, height: 500 }, { picture: null, tint: null }, STILL, layer);
+  assert.ok(layerContext.calls.stroke > 5);
+  assert.ok(context.calls.fillText >= 1);
+  const strokes = layerContext.calls.stroke;
+  paint(stage, { width: 800, height: 500 }, { picture: null, tint: null }, STILL, layer);
+  assert.equal(layerContext.calls.stroke, strokes, "what rests is painted once");
+  paintTimeline(context, store.state, FALLBACK, STRIP, STILL);
+  assert.ok(context.calls.roundRect >= 4);
+});
+
+test("dragging thousands of points is a heavy motion, dragging a few is not", () => {
+  const doc = documentOf({ tracks: Array.from({ length: 50 }, (_, n) => track({ id: `t${n}`, points: Array.from({ length: 50 }, (_, i) => ({ x: i / 50, y: n / 50 })) })) });
+  const some = { ...doc, tracks: doc.tracks.map((t, n) => (n === 7 ? { ...t } : t)) };
+  assert.deepEqual([...motionOf(some, doc).tracks], [some.tracks[7]]);
+  assert.equal(motionOf(some, doc).heavy, false);
+  assert.equal(motionOf({ ...doc, tracks: doc.tracks.map((t) => ({ ...t })) }, doc).heavy, true);
+});
+
+test("every string is there in both languages, with the same gaps", () => {
+  const [en, zh] = [translator("en-GB"), translator("zh-TW")];
+  for (const [key, texts] of Object.entries(ALL_STRINGS)) {
+    const gaps = texts.map((text) => (text.match(/\{\w+\}/g) ?? []).sort().join());
+    assert.equal(gaps[0], gaps[1], key);
+    assert.ok(en(key).length > 0 && zh(key).length > 0, key);
+  }
+  assert.throws(() => en("nothing of the kind"));
+});
+
+/** @param {Record<string, object>} origins */
+function node(origins) {
+  const names = Object.keys(origins);
+  return {
+    inputs: names.map((name) => ({ name, type: "IMAGE" })),
+    getInputNode: (slot) => origins[names[slot]],
+  };
+}
+const constant = (value) => ({ widgets: [{ name: "value", value }], inputs: [], getInputNode: () => null });
+
+test("sizes come from constants upstream, else from the last run, within bounds", () => {
+  const computed = { widgets: [], inputs: [], getInputNode: () => null };
+  const run = { tora2_size: [{ width: 640, height: 352, frames: 33 }] };
+  assert.deepEqual(forcedSizes(node({ width: constant(512), height: computed, frames: computed }), run), { width: 512, height: 352, frames: 33 });
+  assert.deepEqual(forcedSizes(node({ width: constant(5), frames: constant(48) }), {}), {});
+  assert.deepEqual(forcedSizes(node({}), run), {});
+});
+
+test("the background is the nearest picture or video upstream, or what the last run sent", () => {
+  const view = ({ filename, subfolder = "", type = "input" }) => `${type}:${subfolder}:${filename}`;
+  const file = (value) => ({ widgets: [{ name: "image", value }], inputs: [], getInputNode: () => null });
+  const resize = { ...node({ image: file("sub/cat.png [output]") }), widgets: [] };
+  assert.deepEqual(sourceOf(node({ background: resize }), {}, view), { frames: ["output:sub:cat.png"], video: null, masks: [] });
+  assert.deepEqual(sourceOf(node({ background: file("a.mp4") }), {}, view).video, "input::a.mp4");
+  const run = { tora2_background: [{ filename: "f1.png", subfolder: "", type: "temp" }], tora2_masks: [{ filename: "m.png", type: "temp" }] };
+  assert.deepEqual(sourceOf(node({ background: { widgets: [] }, masks: {} }), run, view), { frames: ["temp::f1.png"], video: null, masks: ["temp::m.png"] });
+  assert.deepEqual(sourceOf(node({}), run, view), { frames: [], video: null, masks: [] });
+});
