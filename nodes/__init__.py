@@ -17,6 +17,12 @@ class Tora2Extension(ComfyExtension):
         from .apply import Tora2Apply
         from .bind import Tora2Bind
         from .editor import Tora2TrajectoryEditor
+        from .entities import (
+            Tora2EncodeEntity,
+            Tora2LoadEncoders,
+            Tora2LoadEntity,
+            Tora2SaveEntity,
+        )
         from .image_to_video import Tora2ImageToVideo
         from .loaders import Tora2LoadAdapter, Tora2LoadModel
         from .overlay import Tora2Overlay
@@ -28,6 +34,10 @@ class Tora2Extension(ComfyExtension):
             Tora2LoadTiny,
             Tora2LoadModel,
             Tora2LoadAdapter,
+            Tora2LoadEncoders,
+            Tora2EncodeEntity,
+            Tora2SaveEntity,
+            Tora2LoadEntity,
             Tora2TrajectoryEditor,
             Tora2ImportTrajectories,
             Tora2ExportTrajectories,

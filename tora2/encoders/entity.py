@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -74,6 +74,30 @@ class Entity:
     def reason(self) -> str:
         """A line for each picture that says which branch it took, and why."""
         return "\n".join(f"{i}: {r.reason}" for i, r in enumerate(self.routings, start=1))
+
+    def with_pictures_of(self, other: "Entity") -> "Entity":
+        """The other entity, with this one's pictures before its own."""
+        previews = [x.preview for x in (self, other) if x.preview is not None]
+        return replace(
+            other,
+            word=other.word or self.word,
+            name=other.name or self.name,
+            pictures=self.pictures + other.pictures,
+            routings=self.routings + other.routings,
+            preview=torch.cat(previews) if previews else None,
+        )
+
+
+def check_widths(entity: Entity, semantic: int, face: int, object: int) -> None:
+    """Refuse an entity whose features an adapter of these widths cannot read."""
+    for picture in entity.pictures:
+        wanted = face if picture.branch == "face" else object
+        given = (picture.semantic.shape[1], picture.prior.shape[0])
+        if given != (semantic, wanted):
+            raise ValueError(
+                f"the encoders give {given[0]} semantic and {given[1]} {picture.branch} channels; "
+                f"the adapter expects {semantic} and {wanted}"
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from .fingerprint import file_fingerprint
-from .onnx import check, providers, session_errors
+from .onnx import Signature, providers, session_errors, signature
 from .protocols import Face, FaceDetector, FaceRecogniser
 
 INSTALL = "python -m pip install insightface onnxruntime"
@@ -65,20 +65,22 @@ class InsightFace:
                 "such as models/insightface/models/antelopev2"
             )
         self.device = torch.device(device)
-        files = sorted(Path(folder).glob("*.onnx"))
-        kinds = {file: _kind(file) for file in files}
-        self._detector = _the(kinds, "detection", folder)
+        found = {file: signature(file) for file in sorted(Path(folder).glob("*.onnx"))}
+        self._detector = _the(found, "detection", folder)
         if recogniser is None:
-            self._recogniser = _the(kinds, "recognition", folder)
+            self._recogniser = _the(found, "recognition", folder)
         else:
             self._recogniser = Path(recogniser)
-            if _kind(self._recogniser) != "recognition":
-                raise ValueError(
-                    f"{recogniser} is not a face recogniser; expected ArcFace's layout"
-                )
+            found[self._recogniser] = signature(recogniser)
+        shapes = found[self._recogniser]
+        if _kind(shapes) != "recognition" or not shapes.outputs[0][-1:] > (0,):
+            raise ValueError(
+                f"{self._recogniser} is not a face recogniser; expected ArcFace's layout, "
+                "a face of 112x112 to 512 numbers"
+            )
         names = (file_fingerprint(file) for file in (self._detector, self._recogniser))
         self.key = f"insightface-{hashlib.sha256(''.join(names).encode()).hexdigest()[:16]}"
-        self.dim = _output_width(self._recogniser)
+        self.dim = shapes.outputs[0][-1]
         self._networks: tuple[Any, Any] | None = None
 
     @property
@@ -156,38 +158,23 @@ def _bgr(image: Tensor) -> Any:
     return np.ascontiguousarray(image.flip(0).permute(1, 2, 0).numpy())
 
 
-def _kind(file: Path) -> str:
-    """`detection`, `recognition` or `other`, from the signature, as insightface routes files."""
-    check(file)
-    import onnx
-
-    graph = onnx.load(os.fspath(file), load_external_data=False).graph
-    if len(graph.output) in (6, 9, 10, 15):
+def _kind(shapes: Signature) -> str:
+    """`detection`, `recognition` or `other`, as insightface routes files."""
+    if len(shapes.outputs) in (6, 9, 10, 15):
         return "detection"
-    initial = {tensor.name for tensor in graph.initializer}
-    inputs = [x for x in graph.input if x.name not in initial]
-    shape = [d.dim_value for d in inputs[0].type.tensor_type.shape.dim] if inputs else []
-    square = len(shape) == 4 and shape[2] == shape[3] and shape[2] >= 112 and shape[2] % 16 == 0
-    alone = len(inputs) == 1 and len(graph.output) == 1
-    return "recognition" if square and alone and shape[2] != 192 else "other"
+    if len(shapes.inputs) != 1 or len(shapes.outputs) != 1 or len(shapes.inputs[0]) != 4:
+        return "other"
+    height, width = shapes.inputs[0][2:]
+    aligned = height == width and height >= 112 and height % 16 == 0 and height != 192
+    return "recognition" if aligned else "other"
 
 
-def _the(kinds: dict[Path, str], kind: str, folder: str | os.PathLike[str]) -> Path:
-    for file, found in kinds.items():
-        if found == kind:
+def _the(found: dict[Path, Signature], kind: str, folder: str | os.PathLike[str]) -> Path:
+    for file, shapes in found.items():
+        if _kind(shapes) == kind:
             return file
-    names = ", ".join(file.name for file in kinds) or "no ONNX file"
+    names = ", ".join(file.name for file in found) or "no ONNX file"
     raise ValueError(
         f"{folder} has no face {kind} network ({names}); "
         "expected the files of antelopev2 or buffalo_l"
     )
-
-
-def _output_width(file: Path) -> int:
-    import onnx
-
-    output = onnx.load(os.fspath(file), load_external_data=False).graph.output[0]
-    width = output.type.tensor_type.shape.dim[-1].dim_value
-    if not width:
-        raise ValueError(f"{file} does not say how wide its output is; expected 512 for ArcFace")
-    return int(width)

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,8 @@ def runtime() -> Any:
     return onnxruntime
 
 
-def check(path: str | os.PathLike[str]) -> None:
-    """Refuse an ONNX file that brings more than a network.
+def check(path: str | os.PathLike[str]) -> Any:
+    """Read an ONNX file, unless it brings more than a network.
 
     Raises:
         ValueError: if the file is no ONNX model, keeps tensors in other files, or asks for
@@ -97,6 +98,27 @@ def check(path: str | os.PathLike[str]) -> None:
                 f"{path} keeps tensor {tensor.name!r} in another file; "
                 "expected an ONNX file that holds all of its tensors"
             )
+    return model
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Shapes of a network's inputs and outputs; 0 stands for a dimension that is open."""
+
+    inputs: tuple[tuple[int, ...], ...]
+    outputs: tuple[tuple[int, ...], ...]
+
+
+def signature(path: str | os.PathLike[str]) -> Signature:
+    """Read an ONNX file's, after `check`."""
+    graph = check(path).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [x for x in graph.input if x.name not in weights]
+    return Signature(*(tuple(_dimensions(x) for x in part) for part in (inputs, graph.output)))
+
+
+def _dimensions(value: Any) -> tuple[int, ...]:
+    return tuple(int(d.dim_value) for d in value.type.tensor_type.shape.dim)
 
 
 def _nodes(graph: Any) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ import torch
 from .dino import load_dino
 from .face import load_face
 from .object import load_mask_rcnn
-from .onnx import OnnxPrior
+from .onnx import OnnxPrior, signature
 
 PARTS = ("semantic", "face", "object")
 
@@ -70,6 +71,17 @@ def entry(name: str) -> EncoderEntry:
     if name not in _ENTRIES:
         raise ValueError(f"encoder {name!r} is unknown; expected one of {', '.join(_ENTRIES)}")
     return _ENTRIES[name]
+
+
+def object_entry(path: str | os.PathLike[str]) -> EncoderEntry:
+    """The object encoder that a file is for: ONNX by its inputs, anything else is Mask R-CNN's.
+
+    Raises:
+        ValueError: if an ONNX file is refused.
+    """
+    if Path(path).suffix.lower() != ".onnx":
+        return entry("maskrcnn")
+    return entry("osnet" if len(signature(path).inputs) == 1 else "masa")
 
 
 def _onnx(name: str) -> Callable[[str | os.PathLike[str], torch.device | str], OnnxPrior]:

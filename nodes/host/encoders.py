@@ -1,0 +1,238 @@
+"""Picture encoders under the host's memory management.
+
+Torch networks are held by ModelPatchers. Networks of other runtimes are held by patchers without
+weights, so that the host counts them and frees them on its own requests.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+import torch
+from comfy import model_management
+from comfy.model_patcher import ModelPatcher
+from comfy.patcher_extension import CallbacksMP
+from torch import Tensor
+
+from ...tora2.encoders.cache import FeatureCache
+from ...tora2.encoders.dino import patch_tokens, pixels
+from ...tora2.encoders.entity import Encoders
+from ...tora2.encoders.face import FaceEncoder, InsightFace
+from ...tora2.encoders.features import PictureFeatures
+from ...tora2.encoders.fingerprint import fingerprint
+from ...tora2.encoders.onnx import OnnxPrior, providers
+from ...tora2.encoders.protocols import Box, Face
+from ...tora2.encoders.registry import EncoderEntry, entry, object_entry
+from .adapters import AdapterPatcher
+
+FACES = "insightface"
+OBJECTS = "detection"
+_OBJECT_FILES = (".pth", ".pt", ".safetensors", ".onnx")
+
+
+class Held(torch.nn.Module):
+    """What a patcher holds: the host writes attributes of its own onto its models."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+
+def hold(network: torch.nn.Module) -> ModelPatcher:
+    """A patcher that keeps a torch network off the device until a picture needs it."""
+    return AdapterPatcher(
+        Held(network),
+        load_device=model_management.text_encoder_device(),
+        offload_device=model_management.text_encoder_offload_device(),
+    )
+
+
+def hold_sessions(network: Any, device: torch.device) -> ModelPatcher:
+    """A patcher around a network of another runtime, which has `files` and `free`."""
+    elsewhere = len(providers(device)) > 1
+    size = sum(file.stat().st_size for file in network.files)
+    patcher = AdapterPatcher(
+        Held(network),
+        load_device=device,
+        offload_device=torch.device("cpu"),
+        size=size if elsewhere else 1,  # on the CPU it takes none of the device's memory
+    )
+    patcher.add_callback(CallbacksMP.ON_DETACH, lambda *_: network.free())
+    return patcher
+
+
+def _ready(patcher: ModelPatcher) -> Any:
+    model_management.load_model_gpu(patcher)
+    return patcher.model.network
+
+
+class HostSemantic:
+    """The host's CLIP_VISION as the semantic encoder, if it is a DINOv2.
+
+    The host's own preparation is for 518²; only its network runs, on our pixels.
+    """
+
+    def __init__(self, clip_vision: Any) -> None:
+        if getattr(clip_vision, "model_type", None) != "dinov2":
+            kind = getattr(clip_vision, "model_type", type(clip_vision).__name__)
+            raise ValueError(
+                f"the CLIP_VISION is a {kind}, expected DINOv2 (facebook/dinov2-large in "
+                "models/clip_vision)"
+            )
+        self._clip = clip_vision
+        weights = clip_vision.get_sd()
+        self.dim = int(weights["layernorm.weight"].shape[0])
+        self.key = f"host-dinov2-{fingerprint(weights)}"
+
+    @torch.no_grad()
+    def encode(self, square: Tensor) -> Tensor:
+        model_management.load_model_gpu(self._clip.patcher)
+        hidden = self._clip.model(pixel_values=pixels(square)[None].to(self._clip.load_device))[0]
+        return patch_tokens(hidden)[0].float().cpu()
+
+
+class HostObject:
+    """An object encoder that its patcher loads."""
+
+    def __init__(self, network: Any, patcher: ModelPatcher) -> None:
+        self.patcher = patcher
+        self.dim, self.key = network.dim, network.key
+
+    def encode(self, image: Tensor, box: Box) -> Tensor:
+        return _ready(self.patcher).encode(image, box)
+
+
+class HostFace:
+    """insightface's networks, both as detector and as recogniser, that their patcher loads."""
+
+    def __init__(self, network: InsightFace, patcher: ModelPatcher) -> None:
+        self.patcher = patcher
+        self.dim, self.key = network.dim, network.key
+
+    def detect(self, image: Tensor) -> Sequence[Face]:
+        return _ready(self.patcher).detect(image)
+
+    def embed(self, image: Tensor, face: Face) -> Tensor:
+        return _ready(self.patcher).embed(image, face)
+
+
+class HostJoint:
+    """The bundled model's encoder that its patcher loads."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        self.patcher = hold(network)
+
+    def encode(self, pictures: Sequence[Tensor]) -> Sequence[PictureFeatures]:
+        features = _ready(self.patcher).encode(pictures)
+        return [PictureFeatures(f.semantic.cpu(), f.prior.cpu(), f.branch) for f in features]
+
+
+def load_encoders(
+    clip_vision: Any, face: str | None, recogniser: str | None, object: str | None, disk: bool
+) -> Encoders:
+    """The encoders that are chosen; their notes say licences, and what the absent ones mean.
+
+    Args:
+        clip_vision: the host's, or None.
+        face: one of `face_folders`, or None.
+        recogniser: one of `recognisers`, or None for the folder's own.
+        object: one of `object_files`, or None.
+        disk: keep results in the user folder too.
+
+    Raises:
+        ValueError: if something chosen cannot be used.
+    """
+    notes = []
+    semantic = None if clip_vision is None else HostSemantic(clip_vision)
+    if semantic is None:
+        notes.append(f"No semantic encoder: connect DINOv2 as CLIP_VISION. {_get('dinov2')}")
+    else:
+        notes.append(f"Semantic: DINOv2, {semantic.dim} channels. {entry('dinov2').licence}")
+    faces = None
+    if face is None:
+        notes.append(f"No face encoder: people take the object branch. {_get('insightface')}")
+    else:
+        networks = _load_face(face, recogniser)
+        faces = FaceEncoder(networks, networks)
+        licence = entry("auraface" if "aura" in f"{face}{recogniser}".lower() else "insightface")
+        notes.append(f"Face: {recogniser or face}, {networks.dim} channels. {licence.licence}")
+    prior = None
+    if object is None:
+        notes.append(f"No object encoder: only faces can be encoded. {_get('maskrcnn')}")
+    else:
+        prior, chosen = _load_object(object)
+        notes.append(f"Object: {object}, {prior.dim} channels. {chosen.licence}")
+    return Encoders(semantic, faces, prior, cache=_cache(disk), notes=tuple(notes))
+
+
+def _get(name: str) -> str:
+    return f"Get {entry(name).files}."
+
+
+def _load_face(folder: str, recogniser: str | None) -> HostFace:
+    device = model_management.get_torch_device()
+    path = _locate(folder, FACES, face_folders())
+    file = None if recogniser is None else _locate(recogniser, FACES, recognisers())
+    network = InsightFace(path, device, file)
+    return HostFace(network, hold_sessions(network, device))
+
+
+def _load_object(name: str) -> tuple[HostObject, EncoderEntry]:
+    path = _locate(name, OBJECTS, object_files())
+    chosen = object_entry(path)
+    device = model_management.get_torch_device()
+    network = chosen.load(path, device if path.endswith(".onnx") else "cpu")
+    sessions = isinstance(network, OnnxPrior)
+    return HostObject(
+        network, hold_sessions(network, device) if sessions else hold(network)
+    ), chosen
+
+
+@lru_cache(maxsize=2)
+def _cache(disk: bool) -> FeatureCache:
+    folder = Path(folder_paths.get_user_directory()) / "tora2" / "features"
+    return FeatureCache(folder=folder if disk else None)
+
+
+def face_folders() -> list[str]:
+    """Folders of `models/insightface` that hold ONNX files, such as `models/antelopev2`."""
+    return sorted({os.path.dirname(name) for name in _files(FACES, (".onnx",))} - {""})
+
+
+def recognisers() -> list[str]:
+    """ONNX files in `models/insightface`."""
+    return _files(FACES, (".onnx",))
+
+
+def object_files() -> list[str]:
+    """Files of `models/detection` that an object encoder could be."""
+    return _files(OBJECTS, _OBJECT_FILES)
+
+
+def _bases(folder: str) -> list[str]:
+    if folder in folder_paths.folder_names_and_paths:
+        return folder_paths.get_folder_paths(folder)
+    return [os.path.join(folder_paths.models_dir, folder)]
+
+
+def _files(folder: str, extensions: tuple[str, ...]) -> list[str]:
+    names = set()
+    for base in _bases(folder):
+        found, _ = folder_paths.recursive_search(base, excluded_dir_names=[".git"])
+        names |= {name for name in found if name.lower().endswith(extensions)}
+    return sorted(names)
+
+
+def _locate(name: str, folder: str, choices: Sequence[str]) -> str:
+    bases = _bases(folder)
+    if name in choices:
+        for base in bases:
+            path = os.path.join(base, name)
+            if os.path.exists(path):
+                return path
+    raise ValueError(f"{name[:60]!r} is in none of {', '.join(bases)}; expected one that is there")
