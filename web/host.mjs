@@ -195,7 +195,10 @@ app.registerExtension({
   }),
   nodeCreated(node) {
     if (node.comfyClass !== NODE) return;
-    node.setSize([Math.max(node.size[0], INITIAL_SIZE[0]), Math.max(node.size[1], INITIAL_SIZE[1])]);
+    node.setSize([
+      Math.max(node.size[0], INITIAL_SIZE[0]),
+      Math.max(node.size[1], INITIAL_SIZE[1]),
+    ]);
   },
   afterConfigureGraph() {
     for (const editor of editors) editor.follow();

@@ -88,8 +88,12 @@ function nearest(origin, viewUrl) {
     }
     if (node.imgs?.length) return { frames: node.imgs.map((image) => image.src), video: null };
     const inputs = (node.inputs ?? []).map((input, slot) => ({ type: input.type, slot }));
-    const visual = inputs.filter(({ type }) => type === "IMAGE" || type === "VIDEO" || type === "*");
-    queue.push(.../** @type {Node[]} */ (visual.map(({ slot }) => node.getInputNode(slot)).filter(Boolean)));
+    const visual = inputs.filter(
+      ({ type }) => type === "IMAGE" || type === "VIDEO" || type === "*",
+    );
+    queue.push(
+      .../** @type {Node[]} */ (visual.map(({ slot }) => node.getInputNode(slot)).filter(Boolean)),
+    );
   }
   return { frames: [], video: null };
 }

@@ -12,7 +12,11 @@ function setup(doc = documentOf(), state = {}) {
   const store = new Store((next) => commits.push(next));
   store.load(doc, { tool: "select", snap: false, ...state });
   let time = 0;
-  const controller = new Controller(store, () => VIEW, () => (time += 1000));
+  const controller = new Controller(
+    store,
+    () => VIEW,
+    () => (time += 1000),
+  );
   const drag = (from, to, fields) => {
     controller.down(press(...from, fields));
     controller.move(press(...to, fields));
@@ -21,12 +25,17 @@ function setup(doc = documentOf(), state = {}) {
   const click = (x, y, fields) => drag([x, y], [x, y], fields);
   return { store, controller, commits, drag, click, soon: () => (time -= 990) };
 }
-const pixels = (store, n = 0) => store.state.doc.tracks[n].points.map(({ x, y }) => [Math.round(x * 720), Math.round(y * 480)]);
+const pixels = (store, n = 0) =>
+  store.state.doc.tracks[n].points.map(({ x, y }) => [Math.round(x * 720), Math.round(y * 480)]);
 
 test("dragging a point moves it once, as one commit", () => {
   const { store, commits, drag } = setup();
   drag([360, 96], [380, 140]);
-  assert.deepEqual(pixels(store), [[144, 240], [380, 140], [576, 240]]);
+  assert.deepEqual(pixels(store), [
+    [144, 240],
+    [380, 140],
+    [576, 240],
+  ]);
   assert.equal(commits.length, 1);
   assert.equal(commits[0], store.state.doc);
 });
@@ -45,11 +54,17 @@ test("dragging the path moves the whole track", () => {
   const doc = documentOf({ tracks: [track({ curve: "linear" })] });
   const { store, drag } = setup(doc);
   drag([252, 168], [262, 178]);
-  assert.deepEqual(pixels(store), [[154, 250], [370, 106], [586, 250]]);
+  assert.deepEqual(pixels(store), [
+    [154, 250],
+    [370, 106],
+    [586, 250],
+  ]);
 });
 
 test("a double click on the path inserts a point", () => {
-  const { store, click, soon, commits } = setup(documentOf({ tracks: [track({ curve: "linear" })] }));
+  const { store, click, soon, commits } = setup(
+    documentOf({ tracks: [track({ curve: "linear" })] }),
+  );
   click(252, 168);
   soon();
   click(252, 168);
@@ -74,14 +89,21 @@ test("a marquee selects what it spans", () => {
 });
 
 test("the points tool draws, extends and finishes a track", () => {
-  const { store, commits, click, soon } = setup(documentOf({ tracks: [] }), { tool: "points", entity: "e1" });
+  const { store, commits, click, soon } = setup(documentOf({ tracks: [] }), {
+    tool: "points",
+    entity: "e1",
+  });
   click(100, 100);
   click(200, 100);
   click(300, 200);
   soon();
   click(300, 200);
   assert.equal(store.state.drawing, null);
-  assert.deepEqual(pixels(store), [[100, 100], [200, 100], [300, 200]]);
+  assert.deepEqual(pixels(store), [
+    [100, 100],
+    [200, 100],
+    [300, 200],
+  ]);
   assert.equal(store.state.doc.tracks[0].entity, "e1");
   assert.equal(commits.length, 3);
 });
@@ -92,7 +114,11 @@ test("freehand keeps the bends and drops the rest", () => {
   for (let x = 101; x <= 200; x++) controller.move(press(x, 100));
   for (let y = 101; y <= 200; y++) controller.move(press(200, y));
   controller.up(press(200, 200));
-  assert.deepEqual(pixels(store), [[100, 100], [200, 100], [200, 200]]);
+  assert.deepEqual(pixels(store), [
+    [100, 100],
+    [200, 100],
+    [200, 200],
+  ]);
   assert.equal(commits.length, 1);
 });
 
@@ -115,7 +141,18 @@ test("snapping takes hold of guides and grid", () => {
 });
 
 test("the box scales from the opposite corner, and turns about its middle", () => {
-  const { store, controller } = setup(documentOf({ tracks: [track({ points: [{ x: 0.25, y: 0.25 }, { x: 0.5, y: 0.5 }] })] }));
+  const { store, controller } = setup(
+    documentOf({
+      tracks: [
+        track({
+          points: [
+            { x: 0.25, y: 0.25 },
+            { x: 0.5, y: 0.5 },
+          ],
+        }),
+      ],
+    }),
+  );
   commands.selectAll(store);
   controller.down(press(372, 252));
   controller.move(press(372 + 204, 252));
@@ -126,7 +163,13 @@ test("the box scales from the opposite corner, and turns about its middle", () =
 });
 
 test("locked, hidden and read-only tracks cannot be taken", () => {
-  for (const state of [{ locked: new Set(["t1"]) }, { locked: new Set(["free"]) }, { hidden: new Set(["t1"]) }, { solo: "entity:e1" }, { readOnly: true }]) {
+  for (const state of [
+    { locked: new Set(["t1"]) },
+    { locked: new Set(["free"]) },
+    { hidden: new Set(["t1"]) },
+    { solo: "entity:e1" },
+    { readOnly: true },
+  ]) {
     const { store, commits, drag } = setup(documentOf(), state);
     drag([360, 96], [380, 140]);
     commands.selectAll(store);
@@ -137,7 +180,19 @@ test("locked, hidden and read-only tracks cannot be taken", () => {
 });
 
 test("hovering a path tells its frame", () => {
-  const { store, controller } = setup(documentOf({ tracks: [track({ curve: "linear", points: [{ x: 0, y: 0.5 }, { x: 1, y: 0.5 }] })] }));
+  const { store, controller } = setup(
+    documentOf({
+      tracks: [
+        track({
+          curve: "linear",
+          points: [
+            { x: 0, y: 0.5 },
+            { x: 1, y: 0.5 },
+          ],
+        }),
+      ],
+    }),
+  );
   controller.move(press(360, 242));
   assert.equal(store.state.hover.track, "t1");
   assert.ok(Math.abs(store.state.hover.frame - 24) < 1e-6);
@@ -176,7 +231,14 @@ test("commands: duplicate, nudge, keys, trim, simplify, cycle", () => {
 test("keys: one meaning each, and signs do not mind shift", () => {
   const keys = [...BINDINGS, ...NOTES].flatMap((binding) => binding.keys);
   assert.equal(new Set(keys).size, keys.length);
-  const event = (key, held = {}) => ({ key, ctrlKey: false, metaKey: false, shiftKey: false, altKey: false, ...held });
+  const event = (key, held = {}) => ({
+    key,
+    ctrlKey: false,
+    metaKey: false,
+    shiftKey: false,
+    altKey: false,
+    ...held,
+  });
   assert.equal(comboOf(event("?", { shiftKey: true })), "?");
   assert.equal(comboOf(event("N", { shiftKey: true })), "Shift+N");
   assert.equal(comboOf(event("a", { metaKey: true })), "Ctrl+A");

@@ -38,19 +38,30 @@ const junk = {
   "a list": [],
   "no version": { tracks: [] },
   "a version in words": documentOf({ version: "1" }),
-  "NaN": documentOf({ width: NaN }),
+  NaN: documentOf({ width: NaN }),
   "frames that are not 4k + 1": documentOf({ frames: 48 }),
   "strings for numbers": documentOf({ tracks: [track({ points: [{ x: "0", y: 0 }] })] }),
   "infinite points": documentOf({ tracks: [track({ points: [{ x: Infinity, y: 0 }] })] }),
   "too many points": documentOf({
     tracks: [track({ points: Array(LIMITS.points + 1).fill({ x: 0, y: 0 }) })],
   }),
-  "too many tracks": documentOf({ tracks: Array.from({ length: 513 }, (_, i) => track({ id: `t${i}` })) }),
+  "too many tracks": documentOf({
+    tracks: Array.from({ length: 513 }, (_, i) => track({ id: `t${i}` })),
+  }),
   "an id twice": documentOf({ tracks: [track(), track()] }),
   "an unknown key": documentOf({ surprise: 1 }),
   "an unknown entity": documentOf({ tracks: [track({ entity: "nobody" })] }),
   "keys out of order": documentOf({
-    tracks: [track({ points: [{ x: 0, y: 0 }, { x: 0, y: 0, frame: 9 }, { x: 0, y: 0, frame: 9 }, { x: 1, y: 0 }] })],
+    tracks: [
+      track({
+        points: [
+          { x: 0, y: 0 },
+          { x: 0, y: 0, frame: 9 },
+          { x: 0, y: 0, frame: 9 },
+          { x: 1, y: 0 },
+        ],
+      }),
+    ],
   }),
   "a control character": documentOf({ entities: [{ id: "a", name: "a\nb" }] }),
   "text that is not JSON": "{nope",
@@ -71,9 +82,17 @@ test("version 0 migrates from pixels", () => {
     width: 100,
     height: 50,
     frames: 9,
-    tracks: [[{ x: 25, y: 25 }, { x: 50, y: 0 }]],
+    tracks: [
+      [
+        { x: 25, y: 25 },
+        { x: 50, y: 0 },
+      ],
+    ],
   });
-  assert.deepEqual(document.tracks[0].points, [{ x: 0.25, y: 0.5 }, { x: 0.5, y: 0 }]);
+  assert.deepEqual(document.tracks[0].points, [
+    { x: 0.25, y: 0.5 },
+    { x: 0.5, y: 0 },
+  ]);
   assert.equal(document.tracks[0].end, 8);
 });
 

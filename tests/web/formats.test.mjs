@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { DocumentError, parse } from "../../web/editor/document.mjs";
+import { parse } from "../../web/editor/document.mjs";
+import { DocumentError } from "../../web/editor/fields.mjs";
 import { EXPORTS, pointLists } from "../../web/editor/exporting.mjs";
 import { importText } from "../../web/editor/importing.mjs";
-import { merge } from "../../web/editor/model.mjs";
+import { merge } from "../../web/editor/merging.mjs";
 import { TEMPLATES } from "../../web/editor/templates.mjs";
 import { addTrack } from "../../web/editor/model.mjs";
 import { sampleTrack, visibleAt } from "../../web/editor/sampling.mjs";
@@ -44,7 +45,8 @@ for (const name of ["exportPoints", "exportTracks", "exportCsv"]) {
     assert.ok(back.tracks[1].points.length < 9, "straight and even motion needs few points");
     assert.equal(back.tracks[2].points.length, 1);
     if (name === "exportPoints") return;
-    for (let f = 0; f < 49; f++) assert.equal(visibleAt(back.tracks[1], f), visibleAt(doc.tracks[1], f));
+    for (let f = 0; f < 49; f++)
+      assert.equal(visibleAt(back.tracks[1], f), visibleAt(doc.tracks[1], f));
   });
 }
 
@@ -60,7 +62,16 @@ test("Tora's text is 256 wide, whole numbers, one file a track", () => {
 });
 
 test("Tora's text refuses paths that leave the frame", () => {
-  const outside = documentOf({ tracks: [track({ points: [{ x: -0.5, y: 0.5 }, { x: 1, y: 1 }] })] });
+  const outside = documentOf({
+    tracks: [
+      track({
+        points: [
+          { x: -0.5, y: 0.5 },
+          { x: 1, y: 1 },
+        ],
+      }),
+    ],
+  });
   assert.throws(() => EXPORTS.exportTora(outside), DocumentError);
 });
 
@@ -76,9 +87,19 @@ test("every shape of point list that is about", () => {
   ];
   for (const text of shapes) {
     const { tracks } = importText(text, doc);
-    assert.deepEqual(tracks[0].points.map(({ x, y }) => [Math.round(x * 720), Math.round(y * 480)]), [[10, 20], [30, 20]], text);
+    assert.deepEqual(
+      tracks[0].points.map(({ x, y }) => [Math.round(x * 720), Math.round(y * 480)]),
+      [
+        [10, 20],
+        [30, 20],
+      ],
+      text,
+    );
   }
-  assert.equal(importText(JSON.stringify([[{ x: 1, y: 1 }], [{ x: 2, y: 2 }]]), doc).tracks.length, 2);
+  assert.equal(
+    importText(JSON.stringify([[{ x: 1, y: 1 }], [{ x: 2, y: 2 }]]), doc).tracks.length,
+    2,
+  );
 });
 
 test("a list with more points than frames keeps its shape and ends", () => {
@@ -89,7 +110,19 @@ test("a list with more points than frames keeps its shape and ends", () => {
 });
 
 test("what cannot be read is refused with a sentence", () => {
-  for (const text of ["", "hello", "[]", "{", "[1, 2", '{"version": 9}', "1,2\nx,y", "track,frame\n1,2", "x,y\na,b", '[["a"]]', '{"track_path": 3}']) {
+  for (const text of [
+    "",
+    "hello",
+    "[]",
+    "{",
+    "[1, 2",
+    '{"version": 9}',
+    "1,2\nx,y",
+    "track,frame\n1,2",
+    "x,y\na,b",
+    '[["a"]]',
+    '{"track_path": 3}',
+  ]) {
     assert.throws(() => importText(text, doc), DocumentError, text);
   }
 });
@@ -102,7 +135,9 @@ test("templates are tracks within the rules, and follow keeps its distance", () 
     parse(next);
     const mine = sampleTrack(next.tracks[3], next);
     const theirs = sampleTrack(leader, next);
-    const apart = [10, 20, 30].map((f) => Math.hypot(mine.x[f] - theirs.x[f], mine.y[f] - theirs.y[f]));
+    const apart = [10, 20, 30].map((f) =>
+      Math.hypot(mine.x[f] - theirs.x[f], mine.y[f] - theirs.y[f]),
+    );
     for (const distance of apart) assert.ok(Math.abs(distance - apart[0]) < 2, `${name}: ${apart}`);
   }
 });

@@ -54,7 +54,14 @@ test("speed is the largest step, and a step beyond a tenth of the width is too f
 
 test("the frame at a length inverts the sampling", () => {
   for (const easing of ["linear", "in", "out", "in-out"]) {
-    const track = line({ easing, points: [{ x: 0, y: 0 }, { x: 0.3, y: 0, frame: 6 }, { x: 1, y: 0 }] });
+    const track = line({
+      easing,
+      points: [
+        { x: 0, y: 0 },
+        { x: 0.3, y: 0, frame: 6 },
+        { x: 1, y: 0 },
+      ],
+    });
     const { x } = sampleTrack(track, size);
     for (let f = 0; f <= 10; f++) {
       assert.ok(Math.abs(frameAtLength(track, size, x[f]) - f) < 1e-6, `${easing} ${f}`);

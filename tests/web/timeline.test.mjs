@@ -20,7 +20,11 @@ function setup(doc) {
   const store = new Store((next) => commits.push(next));
   store.load(doc);
   let time = 0;
-  const control = new TimelineController(store, () => STRIP, () => (time += 1000));
+  const control = new TimelineController(
+    store,
+    () => STRIP,
+    () => (time += 1000),
+  );
   const x = (frame) => frameToX(store.state, STRIP, frame);
   const drag = (from, to, row = 0) => {
     const y = RULER + ROW * (row + 0.5);
@@ -33,7 +37,17 @@ function setup(doc) {
 }
 const keyed = () =>
   documentOf({
-    tracks: [track({ start: 8, end: 40, points: [{ x: 0, y: 0 }, { x: 0.5, y: 0, frame: 20 }, { x: 1, y: 0 }] })],
+    tracks: [
+      track({
+        start: 8,
+        end: 40,
+        points: [
+          { x: 0, y: 0 },
+          { x: 0.5, y: 0, frame: 20 },
+          { x: 1, y: 0 },
+        ],
+      }),
+    ],
   });
 const times = (store) => {
   const [{ start, end, points }] = store.state.doc.tracks;
@@ -66,7 +80,19 @@ test("scrubbing moves the playhead and nothing else", () => {
 });
 
 test("a double click on a bar ties a new point to that frame without moving the path", () => {
-  const { store, control, x, soon } = setup(documentOf({ tracks: [track({ curve: "linear", points: [{ x: 0, y: 0 }, { x: 0.96, y: 0 }] })] }));
+  const { store, control, x, soon } = setup(
+    documentOf({
+      tracks: [
+        track({
+          curve: "linear",
+          points: [
+            { x: 0, y: 0 },
+            { x: 0.96, y: 0 },
+          ],
+        }),
+      ],
+    }),
+  );
   const y = RULER + ROW / 2;
   control.down(press(x(12), y));
   control.up(press(x(12), y));
@@ -80,9 +106,20 @@ test("everything paints: paths, points, ticks, timeline", () => {
     moveTo() {}
     lineTo() {}
   };
-  const doc = documentOf({ tracks: [...keyed().tracks, track({ id: "t2", points: [{ x: 0.5, y: 0.5 }] }), track({ id: "t3", start: 0, end: 2 })] });
+  const doc = documentOf({
+    tracks: [
+      ...keyed().tracks,
+      track({ id: "t2", points: [{ x: 0.5, y: 0.5 }] }),
+      track({ id: "t3", start: 0, end: 2 }),
+    ],
+  });
   const { store } = setup(doc);
-  store.set({ tool: "select", selection: new Map([["t1", new Set([0, 1])]]), grid: 8, hover: { track: "t3", point: null, at: { x: 1, y: 1 }, frame: 1 } });
+  store.set({
+    tool: "select",
+    selection: new Map([["t1", new Set([0, 1])]]),
+    grid: 8,
+    hover: { track: "t3", point: null, at: { x: 1, y: 1 }, frame: 1 },
+  });
   const layerContext = fakeContext();
   const layer = new PathLayer(() => ({ getContext: () => layerContext }));
   const context = fakeContext();
@@ -98,7 +135,14 @@ test("everything paints: paths, points, ticks, timeline", () => {
 });
 
 test("dragging thousands of points is a heavy motion, dragging a few is not", () => {
-  const doc = documentOf({ tracks: Array.from({ length: 50 }, (_, n) => track({ id: `t${n}`, points: Array.from({ length: 50 }, (_, i) => ({ x: i / 50, y: n / 50 })) })) });
+  const doc = documentOf({
+    tracks: Array.from({ length: 50 }, (_, n) =>
+      track({
+        id: `t${n}`,
+        points: Array.from({ length: 50 }, (_, i) => ({ x: i / 50, y: n / 50 })),
+      }),
+    ),
+  });
   const some = { ...doc, tracks: doc.tracks.map((t, n) => (n === 7 ? { ...t } : t)) };
   assert.deepEqual([...motionOf(some, doc).tracks], [some.tracks[7]]);
   assert.equal(motionOf(some, doc).heavy, false);
@@ -123,23 +167,45 @@ function node(origins) {
     getInputNode: (slot) => origins[names[slot]],
   };
 }
-const constant = (value) => ({ widgets: [{ name: "value", value }], inputs: [], getInputNode: () => null });
+const constant = (value) => ({
+  widgets: [{ name: "value", value }],
+  inputs: [],
+  getInputNode: () => null,
+});
 
 test("sizes come from constants upstream, else from the last run, within bounds", () => {
   const computed = { widgets: [], inputs: [], getInputNode: () => null };
   const run = { tora2_size: [{ width: 640, height: 352, frames: 33 }] };
-  assert.deepEqual(forcedSizes(node({ width: constant(512), height: computed, frames: computed }), run), { width: 512, height: 352, frames: 33 });
+  assert.deepEqual(
+    forcedSizes(node({ width: constant(512), height: computed, frames: computed }), run),
+    { width: 512, height: 352, frames: 33 },
+  );
   assert.deepEqual(forcedSizes(node({ width: constant(5), frames: constant(48) }), {}), {});
   assert.deepEqual(forcedSizes(node({}), run), {});
 });
 
 test("the background is the nearest picture or video upstream, or what the last run sent", () => {
   const view = ({ filename, subfolder = "", type = "input" }) => `${type}:${subfolder}:${filename}`;
-  const file = (value) => ({ widgets: [{ name: "image", value }], inputs: [], getInputNode: () => null });
+  const file = (value) => ({
+    widgets: [{ name: "image", value }],
+    inputs: [],
+    getInputNode: () => null,
+  });
   const resize = { ...node({ image: file("sub/cat.png [output]") }), widgets: [] };
-  assert.deepEqual(sourceOf(node({ background: resize }), {}, view), { frames: ["output:sub:cat.png"], video: null, masks: [] });
+  assert.deepEqual(sourceOf(node({ background: resize }), {}, view), {
+    frames: ["output:sub:cat.png"],
+    video: null,
+    masks: [],
+  });
   assert.deepEqual(sourceOf(node({ background: file("a.mp4") }), {}, view).video, "input::a.mp4");
-  const run = { tora2_background: [{ filename: "f1.png", subfolder: "", type: "temp" }], tora2_masks: [{ filename: "m.png", type: "temp" }] };
-  assert.deepEqual(sourceOf(node({ background: { widgets: [] }, masks: {} }), run, view), { frames: ["temp::f1.png"], video: null, masks: ["temp::m.png"] });
+  const run = {
+    tora2_background: [{ filename: "f1.png", subfolder: "", type: "temp" }],
+    tora2_masks: [{ filename: "m.png", type: "temp" }],
+  };
+  assert.deepEqual(sourceOf(node({ background: { widgets: [] }, masks: {} }), run, view), {
+    frames: ["temp::f1.png"],
+    video: null,
+    masks: ["temp::m.png"],
+  });
   assert.deepEqual(sourceOf(node({}), run, view), { frames: [], video: null, masks: [] });
 });

@@ -67,7 +67,8 @@ export class Background {
 
   /** @param {Source} source */
   use(source) {
-    if (source.video !== this.source.video) this.video = source.video ? this.openVideo(source.video) : null;
+    if (source.video !== this.source.video)
+      this.video = source.video ? this.openVideo(source.video) : null;
     this.source = source;
     this.pictures.clear();
     this.tints.clear();
@@ -84,7 +85,9 @@ export class Background {
     const { source } = this;
     const mask = this.picture(pick(source.masks, frame, frames));
     return {
-      picture: this.video ? this.seek(frame, frames) : this.picture(pick(source.frames, frame, frames)),
+      picture: this.video
+        ? this.seek(frame, frames)
+        : this.picture(pick(source.frames, frame, frames)),
       tint: mask && this.tint(mask),
     };
   }

@@ -7,7 +7,7 @@
 import { chosen, insert, remove } from "./commands.mjs";
 import { read } from "./document.mjs";
 import { takeFiles, takeText } from "./files.mjs";
-import { extract } from "./model.mjs";
+import { extract } from "./merging.mjs";
 
 /** @param {Editor} editor */
 export function listenToClipboard(editor) {

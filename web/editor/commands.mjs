@@ -7,20 +7,10 @@
  * @typedef {import("./types.mjs").Track} Track
  */
 import { simplify } from "./geometry.mjs";
-import {
-  addEntity,
-  extract,
-  mapTracks,
-  merge,
-  movePoints,
-  removePoints,
-  reversed,
-  setKey,
-  shifted,
-  transformPoints,
-  updateTracks,
-  withRange,
-} from "./model.mjs";
+import { addEntity } from "./entities.mjs";
+import { extract, merge } from "./merging.mjs";
+import { mapTracks, movePoints, removePoints, transformPoints, updateTracks } from "./model.mjs";
+import { reversed, setKey, shifted, withRange } from "./timing.mjs";
 import { NOTHING, onlyPoint, wholeTracks } from "./selection.mjs";
 import { isEditable } from "./store.mjs";
 

@@ -198,7 +198,10 @@ export class Controller {
     const { store } = this;
     const { doc, entity } = store.state;
     const { at } = snapped(store.state, toPx(view, press.css), view.scale);
-    const added = addTrack(doc, { points: [{ x: at.x / doc.width, y: at.y / doc.height }], entity });
+    const added = addTrack(doc, {
+      points: [{ x: at.x / doc.width, y: at.y / doc.height }],
+      entity,
+    });
     if (!added) return null;
     store.preview(added.doc, { selection: new Map([[added.id, new Set([0])]]) });
     return dragPoints(store, view, press, at);

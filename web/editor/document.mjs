@@ -12,6 +12,20 @@
  *   | {kind: "junk", message: string}} Reading
  */
 
+import {
+  asList,
+  choice,
+  DocumentError,
+  integer,
+  isObject,
+  keys,
+  list,
+  number,
+  pick,
+  refuse,
+  show,
+} from "./fields.mjs";
+
 export const VERSION = 1;
 export const LIMITS = Object.freeze({
   text: 4 * 1024 * 1024,
@@ -39,7 +53,15 @@ export const PALETTE = Object.freeze([
 
 /** @returns {Doc} an empty document of the size CogVideoX was trained at */
 export function emptyDocument() {
-  return { version: VERSION, width: 720, height: 480, frames: 49, fps: 8, entities: [], tracks: [] };
+  return {
+    version: VERSION,
+    width: 720,
+    height: 480,
+    frames: 49,
+    fps: 8,
+    entities: [],
+    tracks: [],
+  };
 }
 
 /**
@@ -64,9 +86,6 @@ export function read(value) {
   }
 }
 
-/** A document was refused; the message is one sentence for the user. */
-export class DocumentError extends Error {}
-
 /**
  * @param {unknown} value
  * @returns {Doc} with every default filled in
@@ -79,7 +98,12 @@ export function parse(value) {
   if (!isObject(content) || content.version !== VERSION) {
     throw refuse("version", /** @type {any} */ (content).version, `${VERSION}`);
   }
-  keys(content, "the document", ["version", "width", "height", "frames", "tracks"], ["fps", "entities"]);
+  keys(
+    content,
+    "the document",
+    ["version", "width", "height", "frames", "tracks"],
+    ["fps", "entities"],
+  );
   const frames = integer(content.frames, "frames", 1, LIMITS.frames);
   if (frames % 4 !== 1) throw refuse("frames", frames, "4k + 1 frames, such as 17 or 49");
   const entities = list(content.entities ?? [], "entities", 0, LIMITS.entities).map(entity);
@@ -275,128 +299,4 @@ function unique(items, path) {
     if (seen.has(id)) throw refuse(`${path}[${i}].id`, id, "an id that occurs once");
     seen.add(id);
   });
-}
-
-/**
- * @param {unknown} value
- * @param {string} path
- * @param {string[]} required
- * @param {string[]} optional
- * @returns {Record<string, unknown>}
- */
-function keys(value, path, required, optional) {
-  if (!isObject(value)) throw refuse(path, value, "an object");
-  for (const key of Object.keys(value)) {
-    if (!required.includes(key) && !optional.includes(key)) {
-      throw new DocumentError(`${path} has the unknown key ${show(key)}`);
-    }
-  }
-  for (const key of required) {
-    if (value[key] === undefined) throw new DocumentError(`${path} has no key '${key}'`);
-  }
-  return value;
-}
-
-/**
- * @param {unknown} value
- * @param {string} path
- * @param {number} low
- * @param {number} high
- * @returns {unknown[]}
- */
-function list(value, path, low, high) {
-  if (!Array.isArray(value)) throw refuse(path, value, "a list");
-  if (value.length < low || value.length > high) {
-    throw new DocumentError(`${path} has ${value.length} items, expected ${low} to ${high}`);
-  }
-  return value;
-}
-
-/**
- * @param {unknown} value
- * @param {string} path
- * @param {number} low
- * @param {number} high
- * @returns {number}
- */
-function integer(value, path, low, high) {
-  if (typeof value !== "number" || !Number.isInteger(value) || value < low || value > high) {
-    throw refuse(path, value, `an integer from ${low} to ${high}`);
-  }
-  return value;
-}
-
-/**
- * @param {unknown} value
- * @param {string} path
- * @param {number} low
- * @param {number} high
- * @returns {number}
- */
-function number(value, path, low, high) {
-  if (typeof value !== "number" || !(value >= low && value <= high)) {
-    throw refuse(path, value, `a number from ${low} to ${high}`);
-  }
-  return value;
-}
-
-/**
- * @template {string} T
- * @param {unknown} value
- * @param {string} path
- * @param {readonly T[]} options
- * @returns {T}
- */
-function choice(value, path, options) {
-  const found = options.find((option) => option === value);
-  if (found === undefined) throw refuse(path, value, `one of ${options.join(", ")}`);
-  return found;
-}
-
-/**
- * @param {unknown} value
- * @param {string[]} names
- * @returns {Record<string, unknown>}
- */
-function pick(value, names) {
-  if (!isObject(value)) return {};
-  return Object.fromEntries(names.filter((n) => value[n] !== undefined).map((n) => [n, value[n]]));
-}
-
-/**
- * @param {unknown} value
- * @returns {unknown[]}
- */
-function asList(value) {
-  return Array.isArray(value) ? value : [];
-}
-
-/**
- * @param {unknown} value
- * @returns {value is Record<string, unknown>}
- */
-export function isObject(value) {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/**
- * @param {string} path
- * @param {unknown} value
- * @param {string} expected
- */
-function refuse(path, value, expected) {
-  return new DocumentError(`${path} is ${show(value)}, expected ${expected}`);
-}
-
-/**
- * A value for a message, at most 60 characters.
- * @param {unknown} value
- */
-function show(value) {
-  let text;
-  if (typeof value === "string") text = `'${value.slice(0, 60)}'`;
-  else if (Array.isArray(value)) text = `a list of ${value.length} items`;
-  else if (isObject(value)) text = "an object";
-  else text = String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }

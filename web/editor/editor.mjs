@@ -29,7 +29,7 @@ import { createInspector } from "./inspector.mjs";
 import { handleKey } from "./keyboard.mjs";
 import { createLayers } from "./layers.mjs";
 import { createMenu } from "./menu.mjs";
-import { resized } from "./model.mjs";
+import { resized } from "./timing.mjs";
 import { motionOf } from "./motion.mjs";
 import { PathLayer } from "./pathlayer.mjs";
 import { createShortcuts } from "./shortcuts.mjs";
@@ -90,7 +90,12 @@ export class Editor {
       { class: "tora2-editor" },
       this.toolbar.element,
       this.status.banner,
-      el("div", { class: "tora2-body" }, el("div", { class: "tora2-stage" }, this.canvas), this.side),
+      el(
+        "div",
+        { class: "tora2-body" },
+        el("div", { class: "tora2-stage" }, this.canvas),
+        this.side,
+      ),
       this.inspector.element,
       this.transport.element,
       this.menu.element,
@@ -149,7 +154,8 @@ export class Editor {
   /** Whether the editor has the focus, or had it until its element left the page just now. */
   hasFocus() {
     return (
-      this.element.contains(document.activeElement) || performance.now() - this.lostFocus < JUST_NOW_MS
+      this.element.contains(document.activeElement) ||
+      performance.now() - this.lostFocus < JUST_NOW_MS
     );
   }
 

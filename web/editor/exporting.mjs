@@ -4,7 +4,7 @@
  * @typedef {import("./types.mjs").Doc} Doc
  * @typedef {{name: string, type: string, text: string}} File
  */
-import { DocumentError } from "./document.mjs";
+import { DocumentError } from "./fields.mjs";
 import { sampleTrack, visibleAt } from "./sampling.mjs";
 
 /** Tora's txt files live on a canvas of 256 x 256 and know only its pixels. */
@@ -28,7 +28,9 @@ export function pointLists(doc) {
 
 /** @param {Doc} doc @returns {File[]} */
 function documentFile(doc) {
-  return [{ name: "trajectories.json", type: "application/json", text: JSON.stringify(doc, null, 1) }];
+  return [
+    { name: "trajectories.json", type: "application/json", text: JSON.stringify(doc, null, 1) },
+  ];
 }
 
 /** @param {Doc} doc @returns {File[]} */
@@ -70,7 +72,9 @@ function toraFiles(doc) {
       ({ x, y }) => x < 0 || y < 0 || x > doc.width || y > doc.height,
     );
     if (outside >= 0) {
-      throw new DocumentError(`${id} is off the frame at frame ${outside}, expected a path within it`);
+      throw new DocumentError(
+        `${id} is off the frame at frame ${outside}, expected a path within it`,
+      );
     }
     const place = (/** @type {number} */ value, /** @type {number} */ side) =>
       Math.min(TORA_CANVAS - 1, Math.round((value / side) * TORA_CANVAS));

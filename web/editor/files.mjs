@@ -4,7 +4,8 @@
  * @typedef {import("./editor.mjs").Editor} Editor
  */
 import { insert } from "./commands.mjs";
-import { DocumentError, LIMITS } from "./document.mjs";
+import { LIMITS } from "./document.mjs";
+import { DocumentError } from "./fields.mjs";
 import { el } from "./dom.mjs";
 import { importText } from "./importing.mjs";
 

@@ -240,7 +240,5 @@ export function boxOf(a, b) {
  * @param {Vec} point
  */
 export function contains(box, point) {
-  return (
-    point.x >= box.left && point.x <= box.right && point.y >= box.top && point.y <= box.bottom
-  );
+  return point.x >= box.left && point.x <= box.right && point.y >= box.top && point.y <= box.bottom;
 }

@@ -7,7 +7,8 @@
  * @typedef {import("./types.mjs").Vec} Vec
  * @typedef {{points: Vec[], visible?: boolean[]}} Dense points in px, evenly spaced in time
  */
-import { DocumentError, isObject, LIMITS, parse } from "./document.mjs";
+import { LIMITS, parse } from "./document.mjs";
+import { DocumentError, isObject } from "./fields.mjs";
 import { addTrack } from "./model.mjs";
 
 const TORA_CANVAS = 256;
@@ -48,7 +49,10 @@ function parseJson(text) {
 function fromJson(value, doc) {
   if (isObject(value) && "track_path" in value) return fromDense(hostTracks(value), doc);
   if (isObject(value)) return parse(value);
-  return fromDense(pointLists(value).map((points) => ({ points })), doc);
+  return fromDense(
+    pointLists(value).map((points) => ({ points })),
+    doc,
+  );
 }
 
 /** @param {unknown} value @returns {Vec[][]} */
@@ -86,13 +90,16 @@ function hostTracks({ track_path: path, track_visibility: visibility }) {
 
 /** @param {string} text @param {Doc} doc @returns {Dense} */
 function toraLines(text, doc) {
-  const points = text.split(/\r?\n/).filter((line) => line.trim()).map((line, i) => {
-    const [x, y] = line.split(",").map(Number);
-    if (!Number.isFinite(x) || !Number.isFinite(y)) {
-      throw new DocumentError(`line ${i + 1} is '${line.slice(0, 40)}', expected x,y`);
-    }
-    return { x: (x / TORA_CANVAS) * doc.width, y: (y / TORA_CANVAS) * doc.height };
-  });
+  const points = text
+    .split(/\r?\n/)
+    .filter((line) => line.trim())
+    .map((line, i) => {
+      const [x, y] = line.split(",").map(Number);
+      if (!Number.isFinite(x) || !Number.isFinite(y)) {
+        throw new DocumentError(`line ${i + 1} is '${line.slice(0, 40)}', expected x,y`);
+      }
+      return { x: (x / TORA_CANVAS) * doc.width, y: (y / TORA_CANVAS) * doc.height };
+    });
   return { points };
 }
 
@@ -103,7 +110,10 @@ function toraLines(text, doc) {
  */
 function csvTracks(text) {
   const [head = "", ...lines] = text.split(/\r?\n/).filter((line) => line.trim());
-  const columns = head.toLowerCase().split(",").map((name) => name.trim());
+  const columns = head
+    .toLowerCase()
+    .split(",")
+    .map((name) => name.trim());
   const cell = (/** @type {string[]} */ cells, /** @type {string} */ name) =>
     (cells[columns.indexOf(name)] ?? "").trim();
   if (!columns.includes("x") || !columns.includes("y")) {

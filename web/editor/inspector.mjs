@@ -13,7 +13,8 @@ import { EASINGS, LIMITS } from "./document.mjs";
 import { el } from "./dom.mjs";
 import { bounds } from "./geometry.mjs";
 import { entityPicker } from "./layers.mjs";
-import { mapTracks, movePoints, resized, selectedPoints, setKey, withRange } from "./model.mjs";
+import { mapTracks, movePoints, selectedPoints } from "./model.mjs";
+import { resized, setKey, withRange } from "./timing.mjs";
 import { onlyPoint } from "./selection.mjs";
 
 const SHOWN = /** @type {const} */ (["doc", "selection", "entity", "readOnly"]);
@@ -31,7 +32,8 @@ export function createInspector(store, t, forced) {
   function update() {
     const { state } = store;
     const nowForced = JSON.stringify(forced());
-    if (shown && nowForced === shownForced && SHOWN.every((key) => shown?.[key] === state[key])) return;
+    if (shown && nowForced === shownForced && SHOWN.every((key) => shown?.[key] === state[key]))
+      return;
     const { activeElement } = document;
     if (activeElement instanceof HTMLInputElement && element.contains(activeElement)) return;
     shown = state;
@@ -59,28 +61,30 @@ function fields(store, t, forced) {
   const edge = (/** @type {"start" | "end"} */ side, /** @type {number} */ frame) =>
     store.edit(
       mapTracks(store.state.doc, ids, (track) =>
-        side === "start" ? withRange(track, frame, track.end) : withRange(track, track.start, frame),
+        side === "start"
+          ? withRange(track, frame, track.end)
+          : withRange(track, track.start, frame),
       ),
     );
   result.push(
     number(t("start"), first.start, 0, doc.frames - 1, 1, (v) => edge("start", v), { disabled }),
     number(t("end"), first.end, 0, doc.frames - 1, 1, (v) => edge("end", v), { disabled }),
     el(
-        "select",
-        {
-          class: "tora2-input",
-          disabled,
-          title: t("easing"),
-          "aria-label": t("easing"),
-          onchange: (/** @type {Event} */ event) => {
-            const { value } = /** @type {HTMLSelectElement} */ (event.target);
-            updateSelected(store, { easing: /** @type {Track["easing"]} */ (value) });
-          },
+      "select",
+      {
+        class: "tora2-input",
+        disabled,
+        title: t("easing"),
+        "aria-label": t("easing"),
+        onchange: (/** @type {Event} */ event) => {
+          const { value } = /** @type {HTMLSelectElement} */ (event.target);
+          updateSelected(store, { easing: /** @type {Track["easing"]} */ (value) });
         },
-        ...EASINGS.map((easing) =>
-          el("option", { value: easing, selected: easing === first.easing }, t(`easing_${easing}`)),
-        ),
+      },
+      ...EASINGS.map((easing) =>
+        el("option", { value: easing, selected: easing === first.easing }, t(`easing_${easing}`)),
       ),
+    ),
     entityPicker(store, t),
   );
   return result;
@@ -106,8 +110,14 @@ function placeFields(store, t) {
   const farX = LIMITS.fraction * doc.width;
   const farY = LIMITS.fraction * doc.height;
   const result = [
-    number("X", round(box.left * doc.width), -farX, farX, 1, (left) => moveTo({ left }), { disabled, title: t("x") }),
-    number("Y", round(box.top * doc.height), -farY, farY, 1, (top) => moveTo({ top }), { disabled, title: t("y") }),
+    number("X", round(box.left * doc.width), -farX, farX, 1, (left) => moveTo({ left }), {
+      disabled,
+      title: t("x"),
+    }),
+    number("Y", round(box.top * doc.height), -farY, farY, 1, (top) => moveTo({ top }), {
+      disabled,
+      title: t("y"),
+    }),
   ];
   const only = onlyPoint(doc, selection);
   if (only && only.index > 0 && only.index < only.track.points.length - 1) {
@@ -144,8 +154,24 @@ function clipFields(store, t, forced) {
   const frames = (/** @type {number} */ v) =>
     size({ frames: Math.min(LIMITS.frames, Math.max(1, Math.round((v - 1) / 4) * 4 + 1)) });
   return [
-    number(t("width"), doc.width, LIMITS.minSide, LIMITS.maxSide, 8, (v) => size({ width: Math.round(v) }), attributes("width")),
-    number(t("height"), doc.height, LIMITS.minSide, LIMITS.maxSide, 8, (v) => size({ height: Math.round(v) }), attributes("height")),
+    number(
+      t("width"),
+      doc.width,
+      LIMITS.minSide,
+      LIMITS.maxSide,
+      8,
+      (v) => size({ width: Math.round(v) }),
+      attributes("width"),
+    ),
+    number(
+      t("height"),
+      doc.height,
+      LIMITS.minSide,
+      LIMITS.maxSide,
+      8,
+      (v) => size({ height: Math.round(v) }),
+      attributes("height"),
+    ),
     number(t("frames"), doc.frames, 1, LIMITS.frames, 4, frames, {
       ...attributes("frames"),
       ...(forced.frames === undefined ? { title: t("framesRule") } : {}),

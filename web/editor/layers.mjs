@@ -11,20 +11,22 @@
 import { assign, newEntity, toggleFlag } from "./commands.mjs";
 import { isName } from "./document.mjs";
 import { el, iconButton, setPressed } from "./dom.mjs";
-import {
-  colorsOf,
-  moveEntity,
-  moveTrack,
-  removeEntity,
-  removeTracks,
-  updateEntity,
-} from "./model.mjs";
+import { colorsOf, moveEntity, moveTrack, removeEntity, updateEntity } from "./entities.mjs";
+import { removeTracks } from "./model.mjs";
 import { tooFast } from "./sampling.mjs";
 import { allPoints, isWhole, toggle } from "./selection.mjs";
 import { layerKey } from "./store.mjs";
 
 /** What the list shows; it is rebuilt when one of these has changed. */
-const SHOWN = /** @type {const} */ (["doc", "selection", "entity", "hidden", "locked", "solo", "readOnly"]);
+const SHOWN = /** @type {const} */ ([
+  "doc",
+  "selection",
+  "entity",
+  "hidden",
+  "locked",
+  "solo",
+  "readOnly",
+]);
 
 /**
  * @param {Store} store
@@ -95,9 +97,16 @@ function layer(store, t, entity) {
     el(
       "span",
       { class: "tora2-actions" },
-      entity && iconButton("up", t("moveUp"), () => store.edit(moveEntity(store.state.doc, entity.id, -1))),
-      entity && iconButton("down", t("moveDown"), () => store.edit(moveEntity(store.state.doc, entity.id, 1))),
-      entity && iconButton("trash", t("deleteEntity"), () => store.edit(removeEntity(store.state.doc, entity.id))),
+      entity &&
+        iconButton("up", t("moveUp"), () => store.edit(moveEntity(store.state.doc, entity.id, -1))),
+      entity &&
+        iconButton("down", t("moveDown"), () =>
+          store.edit(moveEntity(store.state.doc, entity.id, 1)),
+        ),
+      entity &&
+        iconButton("trash", t("deleteEntity"), () =>
+          store.edit(removeEntity(store.state.doc, entity.id)),
+        ),
     ),
     solo,
     ...flags(store, t, key),
@@ -151,12 +160,22 @@ function flags(store, t, key) {
   const hidden = state.hidden.has(key);
   const locked = state.locked.has(key);
   return [
-    iconButton(hidden ? "eyeOff" : "eye", t(hidden ? "show" : "hide"), () => toggleFlag(store, key, "hidden"), {
-      class: `tora2-button tora2-flag${hidden ? " tora2-on" : ""}`,
-    }),
-    iconButton(locked ? "lock" : "unlock", t(locked ? "unlock" : "lock"), () => toggleFlag(store, key, "locked"), {
-      class: `tora2-button tora2-flag${locked ? " tora2-on" : ""}`,
-    }),
+    iconButton(
+      hidden ? "eyeOff" : "eye",
+      t(hidden ? "show" : "hide"),
+      () => toggleFlag(store, key, "hidden"),
+      {
+        class: `tora2-button tora2-flag${hidden ? " tora2-on" : ""}`,
+      },
+    ),
+    iconButton(
+      locked ? "lock" : "unlock",
+      t(locked ? "unlock" : "lock"),
+      () => toggleFlag(store, key, "locked"),
+      {
+        class: `tora2-button tora2-flag${locked ? " tora2-on" : ""}`,
+      },
+    ),
   ];
 }
 

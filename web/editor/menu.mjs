@@ -7,7 +7,8 @@
  */
 import { pasteText } from "./clipboard.mjs";
 import * as commands from "./commands.mjs";
-import { DocumentError, emptyDocument } from "./document.mjs";
+import { emptyDocument } from "./document.mjs";
+import { DocumentError } from "./fields.mjs";
 import { el } from "./dom.mjs";
 import { EXPORTS } from "./exporting.mjs";
 import { chooseFiles, download, takeFiles } from "./files.mjs";
@@ -84,7 +85,11 @@ function sectionElement({ title, items }, close) {
 function sectionsOf(editor) {
   const { store, t } = editor;
   const none = commands.chosen(store).length === 0;
-  const edit = (/** @type {string} */ label, /** @type {string} */ key, /** @type {() => void} */ run) => ({
+  const edit = (
+    /** @type {string} */ label,
+    /** @type {string} */ key,
+    /** @type {() => void} */ run,
+  ) => ({
     label: t(label),
     key,
     run,
@@ -114,12 +119,19 @@ function sectionsOf(editor) {
         {
           label: t("pasteClipboard"),
           key: "Ctrl+V",
-          run: () => void navigator.clipboard?.readText().then((text) => pasteText(editor, text), () => {}),
+          run: () =>
+            void navigator.clipboard?.readText().then(
+              (text) => pasteText(editor, text),
+              () => {},
+            ),
         },
       ],
     },
     { title: t("exportAs"), items: exportItems(editor) },
-    { title: t("shortcuts"), items: [{ label: t("shortcuts"), key: "?", run: () => editor.shortcuts.toggle() }] },
+    {
+      title: t("shortcuts"),
+      items: [{ label: t("shortcuts"), key: "?", run: () => editor.shortcuts.toggle() }],
+    },
   ];
 }
 
@@ -130,7 +142,11 @@ function templateItems({ store, t, status }) {
     const { doc, entity } = store.state;
     const added = addTrack(doc, { entity, ...draft });
     if (!added) return status.say(t("full"));
-    store.edit(added.doc, { selection: wholeTracks(added.doc, [added.id]), tool: "select", drawing: null });
+    store.edit(added.doc, {
+      selection: wholeTracks(added.doc, [added.id]),
+      tool: "select",
+      drawing: null,
+    });
   };
   return [
     ...Object.entries(TEMPLATES.figures).map(([name, make]) => ({
@@ -161,9 +177,10 @@ function backgroundItems(editor) {
 /** @param {Editor} editor @returns {Item[]} */
 function exportItems({ store, t, status }) {
   const copy = () =>
-    navigator.clipboard
-      ?.writeText(JSON.stringify(store.state.doc))
-      .then(() => status.say(t("copied")), () => {});
+    navigator.clipboard?.writeText(JSON.stringify(store.state.doc)).then(
+      () => status.say(t("copied")),
+      () => {},
+    );
   return [
     ...Object.entries(EXPORTS).map(([label, write]) => ({
       label: t(label),

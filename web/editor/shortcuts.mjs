@@ -21,7 +21,12 @@ export function createShortcuts(t) {
   }
   function fill() {
     element.append(
-      el("div", { class: "tora2-heading" }, el("span", {}, t("shortcuts")), iconButton("close", t("close"), close)),
+      el(
+        "div",
+        { class: "tora2-heading" },
+        el("span", {}, t("shortcuts")),
+        iconButton("close", t("close"), close),
+      ),
       el(
         "dl",
         { class: "tora2-keys" },

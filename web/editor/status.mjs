@@ -18,7 +18,12 @@ export function createStatus(store, t) {
   const live = el("span", { class: "tora2-spoken", "aria-live": "polite" });
   const element = el("div", { class: "tora2-status" }, text, live);
   const message = el("span", {});
-  const banner = el("div", { class: "tora2-banner", role: "alert", hidden: true }, icon("warning"), message);
+  const banner = el(
+    "div",
+    { class: "tora2-banner", role: "alert", hidden: true },
+    icon("warning"),
+    message,
+  );
   let said = "";
   let until = 0;
 
@@ -26,10 +31,19 @@ export function createStatus(store, t) {
     const { state } = store;
     banner.hidden = state.message === null;
     setText(message, state.message ?? "");
-    const fast = state.doc.tracks.filter((track) => tooFast(track, state.doc)).map((track) => track.id);
+    const fast = state.doc.tracks
+      .filter((track) => tooFast(track, state.doc))
+      .map((track) => track.id);
     const speaking = performance.now() < until;
     element.classList.toggle("tora2-warn", !speaking && fast.length > 0);
-    setText(text, speaking ? said : fast.length ? t("tooFast", { tracks: fast.slice(0, 6).join(", ") }) : hint(store, t));
+    setText(
+      text,
+      speaking
+        ? said
+        : fast.length
+          ? t("tooFast", { tracks: fast.slice(0, 6).join(", ") })
+          : hint(store, t),
+    );
     if (state.doc === store.settled) setText(live, announcement(store, t));
   }
   /** @param {string} words */

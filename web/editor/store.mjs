@@ -155,7 +155,11 @@ export class Store {
     if (this.state.readOnly) return;
     const changed = doc !== this.settled;
     this.settled = doc;
-    this.set({ doc, selection: surviving(patch.selection ?? this.state.selection, doc), ...rest(patch) });
+    this.set({
+      doc,
+      selection: surviving(patch.selection ?? this.state.selection, doc),
+      ...rest(patch),
+    });
     if (changed) this.commit(doc);
   }
 

@@ -69,7 +69,10 @@ const STRINGS = {
   selected: ["{n} points selected", "已选 {n} 个点"],
   tooFast: ["{tracks}: faster than the model follows", "{tracks}：速度超出模型能跟随的范围"],
   hintEmpty: ["Click to place points, double-click to finish", "单击放置点，双击完成"],
-  hintDrawing: ["Click adds a point · double-click or Enter ends the track", "单击添加点 · 双击或回车结束轨迹"],
+  hintDrawing: [
+    "Click adds a point · double-click or Enter ends the track",
+    "单击添加点 · 双击或回车结束轨迹",
+  ],
   shortcuts: ["Keyboard shortcuts", "键盘快捷键"],
   background: ["Background", "背景"],
   chooseBackground: ["Choose a picture or video…", "选择图片或视频…"],
@@ -127,12 +130,24 @@ const STRINGS = {
   middlePan: ["move the view", "移动视图"],
   sideways: ["with Shift, sideways", "按住 Shift 横向"],
   close: ["Close", "关闭"],
-  junk: ["This node holds something that is not a trajectory document", "此节点中的内容不是轨迹文档"],
-  newer: ["Written by a newer Tora2 (version {version}): shown read-only and kept as it is", "由更新版本的 Tora2 写入（版本 {version}）：只读显示并原样保留"],
+  junk: [
+    "This node holds something that is not a trajectory document",
+    "此节点中的内容不是轨迹文档",
+  ],
+  newer: [
+    "Written by a newer Tora2 (version {version}): shown read-only and kept as it is",
+    "由更新版本的 Tora2 写入（版本 {version}）：只读显示并原样保留",
+  ],
   stage: ["Trajectory canvas", "轨迹画布"],
   timeline: ["Timeline", "时间轴"],
-  announceTrack: ["Track {id}, {n} points, frames {start} to {end}", "轨迹 {id}，{n} 个点，第 {start} 至 {end} 帧"],
-  announcePoint: ["Track {id}, point {i} of {n}, x {x}, y {y}", "轨迹 {id}，第 {i}/{n} 点，x {x}，y {y}"],
+  announceTrack: [
+    "Track {id}, {n} points, frames {start} to {end}",
+    "轨迹 {id}，{n} 个点，第 {start} 至 {end} 帧",
+  ],
+  announcePoint: [
+    "Track {id}, point {i} of {n}, x {x}, y {y}",
+    "轨迹 {id}，第 {i}/{n} 点，x {x}，y {y}",
+  ],
   announceNothing: ["Nothing selected", "未选择"],
   full: ["There is room for no more", "已达上限"],
 };

@@ -10,7 +10,8 @@
  * @typedef {import("./gestures.mjs").Press} Press
  */
 import { goTo } from "./commands.mjs";
-import { insertPoint, mapTracks, setKey, shifted, withRange } from "./model.mjs";
+import { insertPoint, mapTracks } from "./model.mjs";
+import { setKey, shifted, withRange } from "./timing.mjs";
 import { frameAtLength, positionAt, sampleTrack } from "./sampling.mjs";
 import { allPoints, toggle } from "./selection.mjs";
 import { isEditable } from "./store.mjs";
@@ -102,7 +103,8 @@ export class TimelineController {
   /** @param {Press} press @returns {Gesture} */
   scrub(press) {
     const { store } = this;
-    const go = (/** @type {Press} */ p) => goTo(store, xToFrame(store.state, this.strip(), p.css.x));
+    const go = (/** @type {Press} */ p) =>
+      goTo(store, xToFrame(store.state, this.strip(), p.css.x));
     store.set({ playing: false });
     go(press);
     return { move: go, up() {}, cancel() {} };

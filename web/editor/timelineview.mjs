@@ -10,7 +10,7 @@
  * @typedef {{part: "ruler" | "start" | "end" | "bar" | "key" | "label", track: Track | null,
  *   index: number}} TimelineHit
  */
-import { colorsOf } from "./model.mjs";
+import { colorsOf } from "./entities.mjs";
 import { keysOf, tooFast } from "./sampling.mjs";
 import { isVisible } from "./store.mjs";
 

@@ -11,7 +11,7 @@
  * @typedef {{context: CanvasRenderingContext2D, state: State, view: Viewport, theme: Theme}} Stage
  */
 import { gripsOf, selectionBox } from "./hit.mjs";
-import { colorsOf } from "./model.mjs";
+import { colorsOf } from "./entities.mjs";
 import { isVisible } from "./store.mjs";
 import { paintNow, paintTrack, sketchTrack } from "./trackview.mjs";
 import { toCss } from "./viewport.mjs";
@@ -46,7 +46,11 @@ function paintTracks(stage, motion, layer) {
   const shown = state.doc.tracks.filter((track) => isVisible(state, track));
   const resting = shown.filter((track) => !motion.tracks.has(track));
   const chosen = (/** @type {Track} */ track) => Number(state.selection.has(track.id));
-  layer.paint(stage, resting.sort((a, b) => chosen(a) - chosen(b)), colors);
+  layer.paint(
+    stage,
+    resting.sort((a, b) => chosen(a) - chosen(b)),
+    colors,
+  );
   for (const track of motion.tracks) {
     if (motion.heavy) sketchTrack(stage, track, colorOf(track));
     else if (isVisible(state, track)) paintTrack(stage, track, colorOf(track), true);
