@@ -1,0 +1,85 @@
+"""What `demo` and `generate` share: checks before the work, progress, and the files after it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..pipeline import Tora2Output, Tora2Pipeline
+    from ..scene import Scene
+
+_LEGIBLE = 480
+
+
+def overlay_path(output: Path) -> Path:
+    """Where the overlay of a video goes: beside it."""
+    return output.with_stem(f"{output.stem}_overlay")
+
+
+def check_outputs(scene: Scene, *outputs: Path) -> None:
+    """Refuse outputs that could not be written after the long work.
+
+    Raises:
+        OSError: if a folder is missing or not writable.
+        ValueError: if H.264 does not take the size, or a name does not end in .mp4.
+    """
+    from ..video import check_video
+
+    document = scene.trajectories
+    for output in outputs:
+        check_video(output, (document.height, document.width))
+        if output.is_dir():
+            raise IsADirectoryError(f"cannot write {output}: it is a folder, expected a file name")
+        try:
+            tempfile.TemporaryFile(dir=output.parent).close()
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise OSError(f"cannot write {output}: {reason} (folder {output.parent})") from error
+
+
+def render(pipeline: Tora2Pipeline, scene: Scene) -> Tora2Output:
+    """Generate with a progress bar on stderr."""
+    with tqdm(total=scene.sampling.steps, desc="sampling", unit="step") as bar:
+
+        def show(step: int, steps: int) -> None:
+            bar.update(step - bar.n)
+
+        return pipeline(scene, callback=show)
+
+
+def save(output: Path, result: Tora2Output, scene: Scene) -> None:
+    """Write the video, and say so."""
+    from ..video import write_video
+
+    write_video(output, result.frames, scene.trajectories.fps)
+    count, height, width, _ = result.frames.shape
+    print(f"{output}: {count} frames at {width}x{height}")
+
+
+def save_overlay(
+    output: Path, result: Tora2Output, scene: Scene, measured: Tensor | None = None
+) -> None:
+    """Write the video enlarged to a legible size, with the requested and measured paths on it."""
+    from ..overlay import draw_tracks, track_colors
+    from ..video import write_video
+
+    document = scene.trajectories
+    words = {entity.id: entity.word for entity in scene.entities}
+    labels = [words.get(track.entity or "", "") for track in document.tracks]
+    drawn = draw_tracks(
+        result.frames,
+        result.tracks,
+        track_colors(document),
+        measured=measured,
+        scale=-(-_LEGIBLE // min(result.frames.shape[1:3])),
+        labels=labels,
+    )
+    write_video(output, drawn, document.fps)
+    lines = "requested paths" if measured is None else "requested paths, and measured ones dashed"
+    print(f"{output}: the same with {lines}")
