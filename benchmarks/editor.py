@@ -3,8 +3,9 @@
     python benchmarks/editor.py
 
 Serves web/ on this machine, opens the editor outside ComfyUI with 50 tracks of 50 points, drags all
-of them, then one of them, and opens five editors of 8 tracks of 12 points. Needs the playwright package and Chromium (its
-path in CHROMIUM, /usr/bin/chromium without it). Exits 1 where a goal is missed.
+of them, then one of them, and opens five editors of 8 tracks of 12 points. Needs the playwright
+package and Chromium (its path in CHROMIUM, /usr/bin/chromium without it). Exits 1 where a goal is
+missed.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ window.open_ = (home, doc) => {
 window.ready = true;
 </script>"""
 
+OPEN = "(doc) => { window.editor = open_(document.getElementById('node'), doc) }"
+
 DRAG = """async (indices) => {
   const { editor } = window;
   const { store, controller } = editor;
@@ -51,7 +54,7 @@ DRAG = """async (indices) => {
   store.set({ tool: "select", selection: new Map([...chosen].map(
     (i) => [doc.tracks[i].id, new Set(doc.tracks[i].points.keys())])) });
   const view = editor.view();
-  const { x, y } = doc.tracks[[...store.state.selection.keys()].length > 1 ? 0 : indices[0]].points[25];
+  const { x, y } = doc.tracks[indices?.[0] ?? 0].points[25];
   const css = { x: x * doc.width * view.scale + view.x, y: y * doc.height * view.scale + view.y };
   const press = (dx) => ({ css: { x: css.x + dx, y: css.y + dx / 2 }, button: 0, pointer: "mouse",
     shift: false, alt: false, ctrl: false });
@@ -99,7 +102,10 @@ def document(count: int, length: int) -> dict[str, object]:
 class Handler(http.server.SimpleHTTPRequestHandler):
     """The repository's files, and the page."""
 
-    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
+    extensions_map = {
+        **http.server.SimpleHTTPRequestHandler.extensions_map,
+        ".mjs": "text/javascript",
+    }
 
     def do_GET(self) -> None:
         if self.path != "/":
@@ -118,7 +124,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 def measure(page: Page) -> dict[str, float]:
     """Milliseconds: the work of a frame (edit, sample, paint, readback), and between frames."""
     page.wait_for_function("window.ready === true")
-    page.evaluate("(doc) => { window.editor = open_(document.getElementById('node'), doc) }", document(50, 50))
+    page.evaluate(OPEN, document(50, 50))
     page.wait_for_timeout(300)
     result = {}
     for name, tracks in (("all 50 tracks", None), ("one track", [20])):
@@ -145,7 +151,9 @@ def main() -> int:
     server.shutdown()
     goals = {name: OPEN_MS if "opening" in name else FRAME_MS for name in result}
     missed = [name for name, value in result.items() if value > goals[name] * 1.02]
-    sys.stdout.write(json.dumps({name: round(value, 2) for name, value in result.items()}, indent=1))
+    sys.stdout.write(
+        json.dumps({name: round(value, 2) for name, value in result.items()}, indent=1)
+    )
     sys.stdout.write("".join(f"\nmissed: {name}" for name in missed) + "\n")
     return 1 if missed else 0
 

@@ -99,9 +99,7 @@ class Tora2TrajectoryEditor(io.ComfyNode):
     ) -> io.NodeOutput:
         trajectories = resized(_read(document), width=width, height=height, frames=frames)
         tracks = sample(trajectories)
-        preview = draw_tracks(
-            _canvas(trajectories, background), tracks, track_colors(trajectories)
-        )
+        preview = draw_tracks(_canvas(trajectories, background), tracks, track_colors(trajectories))
         still = preview[len(preview) // 2 :][:1]
         shown = ui.PreviewImage(still, cls=cls).as_dict()
         shown["tora2_size"] = [

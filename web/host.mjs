@@ -22,7 +22,7 @@ const app = hostApp;
 const NODE = "Tora2TrajectoryEditor";
 const WIDGET = "TORA2_TRAJECTORY_DOCUMENT";
 const INITIAL_SIZE = /** @type {[number, number]} */ ([760, 740]);
-const MIN_HEIGHT = 420;
+const MIN_HEIGHT = 480;
 const LAYERS = "tora2_layers";
 /** How long the editor of a removed node waits for the node to come back. */
 const KEEP_MS = 1500;
@@ -113,7 +113,10 @@ function createWidget(node, name) {
   observer.observe(mount);
 
   chain(node, "onConnectionsChange", () => editor?.follow());
-  chain(node, "onExecuted", () => editor?.follow());
+  chain(node, "onExecuted", () => {
+    editor?.follow();
+    requestAnimationFrame(() => makeRoom(node));
+  });
   chain(node, "onRemoved", () => {
     observer.disconnect();
     if (!editor) return;
@@ -135,6 +138,12 @@ function park(place, editor) {
     parked.delete(place);
     editor.destroy();
   }, KEEP_MS);
+}
+
+/** Grow a node that the still under the editor no longer fits into. @param {LGraphNode} node */
+function makeRoom(node) {
+  const [, needed] = node.computeSize();
+  if (node.size[1] < needed) node.setSize([node.size[0], needed]);
 }
 
 /**

@@ -17,9 +17,9 @@ def resized(
     """Give a document another size and length; the editor shows the same.
 
     Args:
-        document: points keep their fractions of the frame. Starts, ends and keys keep their fraction
-            of the clip, rounded half up; a key that would then not lie between its neighbours is
-            let go, so that arc length decides there.
+        document: points keep their fractions of the frame. Starts, ends and keys keep their
+            fraction of the clip, rounded half up; a key that would then not lie between its
+            neighbours is let go, so that arc length decides there.
         width: new width in pixels, or None to keep it.
         height: new height in pixels, or None to keep it.
         frames: new number of frames, 4k + 1, or None to keep it.

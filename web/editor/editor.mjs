@@ -228,11 +228,12 @@ export class Editor {
     this.element.classList.toggle("tora2-flip");
   }
 
-  /** After a button was clicked the keys belong to the stage again. @param {MouseEvent} event */
+  /** After a click on a button or a row the keys belong to the stage. @param {MouseEvent} event */
   refocus({ detail, target }) {
-    const button = target instanceof Element && target.closest("button");
-    const opens = button && button.hasAttribute("aria-haspopup");
-    if (detail > 0 && button && !opens) this.canvas.focus({ preventScroll: true });
+    if (detail === 0 || !(target instanceof Element)) return;
+    const clicked = target.closest("button, .tora2-track, .tora2-layer");
+    if (!clicked || clicked.hasAttribute("aria-haspopup") || target.matches("input")) return;
+    this.canvas.focus({ preventScroll: true });
   }
 
   /** @param {KeyboardEvent} event */

@@ -60,11 +60,21 @@ export function createLayers(store, t) {
     const free = state.doc.tracks.some((track) => track.entity === null);
     if (free || !rows.length || state.entity === null) rows.push(...layer(store, t, null));
     const { scrollTop } = list;
+    const focused = focusedTrack(list);
     list.replaceChildren(...rows);
     list.scrollTop = scrollTop;
+    if (focused) rows.find((row) => row.dataset.track === focused)?.focus({ preventScroll: true });
   }
   list.addEventListener("focusout", () => queueMicrotask(update));
   return { element, update };
+}
+
+/** The track whose row has the focus. @param {HTMLElement} list */
+function focusedTrack(list) {
+  const { activeElement } = document;
+  return activeElement instanceof HTMLElement && list.contains(activeElement)
+    ? activeElement.dataset.track
+    : undefined;
 }
 
 /**
@@ -119,6 +129,13 @@ function trackRow(store, t, track) {
   const { state } = store;
   const n = track.points.length;
   const fast = tooFast(track, state.doc);
+  const choose = (/** @type {boolean} */ more) => {
+    const whole = allPoints(track);
+    const selection = more
+      ? toggle(store.state.selection, track.id, whole)
+      : new Map([[track.id, whole]]);
+    store.set({ selection, entity: track.entity });
+  };
   const row = el(
     "div",
     {
@@ -130,12 +147,14 @@ function trackRow(store, t, track) {
       "data-partly": state.selection.has(track.id) ? "" : null,
       onclick: (/** @type {MouseEvent} */ event) => {
         if (event.target instanceof Element && event.target.closest("button")) return;
-        const whole = allPoints(track);
-        const selection =
-          event.shiftKey || event.ctrlKey || event.metaKey
-            ? toggle(store.state.selection, track.id, whole)
-            : new Map([[track.id, whole]]);
-        store.set({ selection, entity: track.entity });
+        choose(event.shiftKey || event.ctrlKey || event.metaKey);
+      },
+      onkeydown: (/** @type {KeyboardEvent} */ event) => {
+        if (event.target !== event.currentTarget) return;
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        event.stopPropagation();
+        choose(event.shiftKey);
       },
     },
     el("span", { class: "tora2-dot", style: `background:${colorsOf(state.doc).get(track.id)}` }),
