@@ -1,0 +1,84 @@
+"""The editor's node in the real host: what it refuses, and what it gives."""
+
+import inspect
+import math
+from typing import Any
+
+import pytest
+import torch
+
+DOCUMENT = {
+    "version": 1,
+    "width": 96,
+    "height": 64,
+    "frames": 9,
+    "entities": [{"id": "cat", "color": "#ff0000"}],
+    "tracks": [
+        {"id": "t1", "entity": "cat", "points": [{"x": 0.25, "y": 0.5}, {"x": 0.75, "y": 0.5}]}
+    ],
+}
+
+
+@pytest.fixture
+def node(host: Any) -> Any:
+    return host.NODE_CLASS_MAPPINGS["Tora2TrajectoryEditor"]
+
+
+def test_the_schema_says_what_execute_takes(node: Any) -> None:
+    schema = node.define_schema()
+    names = [item.id for item in schema.inputs]
+    assert names == list(inspect.signature(node.execute).parameters)
+    assert all(item.tooltip for item in (*schema.inputs, *schema.outputs))
+    assert names[0] == "document"  # saved workflows store widgets by position
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        ({"version": 7}, "version is 7"),
+        ({**DOCUMENT, "frames": 8}, "frames is 8"),
+        ({**DOCUMENT, "fps": math.nan}, "fps is nan"),
+        ("<b>", "is not JSON"),
+        (3, "the document is 3"),
+        ({**DOCUMENT, "surprise": 1}, "surprise"),
+    ],
+)
+def test_junk_is_refused_before_a_run(node: Any, value: Any, complaint: str) -> None:
+    assert complaint in node.validate_inputs(document=value)
+
+
+@pytest.mark.parametrize("value", [DOCUMENT, None, ""])
+def test_documents_and_nothing_yet_are_fine(node: Any, value: Any) -> None:
+    assert node.validate_inputs(document=value) is True
+
+
+def test_outputs_without_options(node: Any) -> None:
+    result = node.execute(document=DOCUMENT)
+    trajectories, tracks, preview = result.result
+    assert trajectories.tracks[0].entity == "cat"
+    assert tracks["track_path"].shape == (9, 1, 2)
+    assert tracks["track_path"][0, 0].tolist() == [24.0, 32.0]
+    assert tracks["track_path"][8, 0].tolist() == [72.0, 32.0]
+    assert tracks["track_visibility"].all()
+    assert preview.shape == (9, 64, 96, 3)
+    assert len(result.ui["images"]) == 1
+    red = preview[8, 32, 30:70]
+    assert (red[:, 0] - red[:, 2]).max() > 0.5  # the path, in its entity's colour
+
+
+def test_connected_sizes_and_pictures(node: Any) -> None:
+    result = node.execute(
+        document=DOCUMENT,
+        background=torch.full((2, 32, 32, 3), 0.5),
+        masks=torch.zeros(2, 32, 32),
+        width=64,
+        height=32,
+        frames=5,
+    )
+    trajectories, tracks, preview = result.result
+    assert (trajectories.width, trajectories.height, trajectories.frames) == (64, 32, 5)
+    assert tracks["track_path"][4, 0].tolist() == [48.0, 16.0]
+    assert preview.shape == (5, 32, 64, 3)
+    assert torch.allclose(preview[0, 0, 0], torch.full((3,), 0.5), atol=1e-3)
+    assert len(result.ui["tora2_background"]) == len(result.ui["tora2_masks"]) == 2
+    assert result.ui["tora2_size"] == [{"width": 64, "height": 32, "frames": 5}]
