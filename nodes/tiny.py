@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from comfy_api.latest import io
+from pathlib import Path
 
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..tora2.encoders.pictures import load_picture, on_white
 from .host import tiny
 from .io_types import AdapterSocket, EncodersSocket
+
+EXAMPLES = Path(__file__).parents[1] / "tora2" / "assets" / "demo"
 
 
 class Tora2LoadTiny(io.ComfyNode):
@@ -30,9 +36,17 @@ class Tora2LoadTiny(io.ComfyNode):
                 io.String.Output(
                     display_name="about", tooltip="The size it makes and the words it knows."
                 ),
+                io.Image.Output(display_name="circle", tooltip="A picture to try: a circle."),
+                io.Image.Output(display_name="star", tooltip="A picture to try: a star."),
             ],
         )
 
     @classmethod
     def execute(cls) -> io.NodeOutput:
-        return io.NodeOutput(*tiny.load(tiny.FOLDER))
+        return io.NodeOutput(*tiny.load(tiny.FOLDER), *map(example, ("circle", "star")))
+
+
+def example(name: str) -> Tensor:
+    """A reference picture of the demo as an IMAGE [1, H, W, 3] on white."""
+    picture = on_white(load_picture(EXAMPLES / f"{name}.png"))
+    return picture.movedim(0, -1)[None].float() / 255

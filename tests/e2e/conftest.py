@@ -1,0 +1,195 @@
+"""A ComfyUI server with this pack, once a session, and a client as any other would be."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+TINY = REPOSITORY / "tora2" / "assets" / "tiny"
+DEMO = REPOSITORY / "tora2" / "assets" / "demo"
+START_S, RUN_S = 240, 240
+
+
+def find_host() -> Path | None:
+    """COMFYUI_PATH, else the folder above custom_nodes/, else comfy-cli's default workspace."""
+    places = [REPOSITORY.parents[1], Path.home() / "comfy" / "ComfyUI"]
+    if "COMFYUI_PATH" in os.environ:
+        places = [Path(os.environ["COMFYUI_PATH"])]
+    return next((place for place in places if (place / "main.py").is_file()), None)
+
+
+@dataclass
+class Run:
+    """What the server said of one prompt."""
+
+    id: str
+    outcome: str
+    seconds: float
+    messages: list[dict[str, Any]] = field(default_factory=list)
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [m["data"] for m in self.messages if m["type"] == kind]
+
+
+@dataclass
+class Server:
+    """The address of a running server, its folders, and what a client does with it."""
+
+    url: str
+    base: Path
+
+    @property
+    def log(self) -> str:
+        return (self.base / "server.log").read_text(errors="replace")
+
+    def get(self, path: str) -> Any:
+        return asyncio.run(self._request("GET", path))[1]
+
+    def post(self, path: str, value: Any) -> tuple[int, Any]:
+        return asyncio.run(self._request("POST", path, value))
+
+    async def _request(self, method: str, path: str, value: Any = None) -> tuple[int, Any]:
+        import aiohttp
+
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(method, self.url + path, json=value) as response,
+        ):
+            text = await response.text()
+            return response.status, json.loads(text) if text else None
+
+    def run(
+        self, prompt: dict[str, Any], watch: Callable[[dict[str, Any]], str | None] | None = None
+    ) -> Run:
+        """Queue a prompt and follow it; `watch` may answer a message with a path to post to."""
+        return asyncio.run(self._run(prompt, watch))
+
+    async def _run(self, prompt: dict[str, Any], watch: Any) -> Run:
+        import aiohttp
+
+        client = uuid.uuid4().hex
+        ends = {"execution_success", "execution_error", "execution_interrupted"}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{self.url}/ws?clientId={client}", max_msg_size=0) as socket,
+        ):
+            started = time.monotonic()
+            given = {"prompt": prompt, "client_id": client}
+            async with session.post(f"{self.url}/prompt", json=given) as response:
+                answer = await response.json()
+                assert response.status == 200, json.dumps(answer, indent=1)
+            run = Run(answer["prompt_id"], "", 0.0)
+            while not run.outcome:
+                message = await socket.receive(timeout=RUN_S)
+                if message.type != aiohttp.WSMsgType.TEXT:
+                    continue
+                value = json.loads(message.data)
+                run.messages.append(value)
+                if watch is not None and (path := watch(value)):
+                    async with session.post(self.url + path, json={}):
+                        started = time.monotonic()
+                        watch = None
+                if value["type"] in ends and value["data"]["prompt_id"] == run.id:
+                    run.outcome = value["type"]
+            run.seconds = time.monotonic() - started
+            return run
+
+    def files(self, run: Run) -> dict[str, list[Path]]:
+        """Paths of what each node saved."""
+        saved: dict[str, list[Path]] = {}
+        for message in run.of("executed"):
+            items = [
+                i for v in (message["output"] or {}).values() if isinstance(v, list) for i in v
+            ]
+            saved[message["node"]] = [
+                self.base / item["type"] / item["subfolder"] / item["filename"]
+                for item in items
+                if isinstance(item, dict) and "filename" in item
+            ]
+        return saved
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`main.py --cpu` with this repository as its only custom node."""
+    host = find_host()
+    if host is None:
+        pytest.skip("no ComfyUI found: set COMFYUI_PATH to a checkout")
+    if not (TINY / "model_index.json").is_file():
+        pytest.skip("the bundled model is not there: train it with configs/tiny.yaml")
+    base = tmp_path_factory.mktemp("server")
+    for name in ("custom_nodes", "models", "input", "output", "temp", "user"):
+        (base / name).mkdir()
+    (base / "custom_nodes" / "tora2").symlink_to(REPOSITORY)
+    _stand_ins(base)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    arguments = ["--cpu", "--base-directory", str(base), "--disable-api-nodes", "--port", str(port)]
+    with (base / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "main.py", *arguments, "--database-url", "sqlite:///:memory:"],
+            cwd=host,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")},
+        )
+    running = Server(f"http://127.0.0.1:{port}", base)
+    try:
+        _wait(running, process)
+        yield running
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait(server: Server, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            server.get("/system_stats")
+            return
+        except OSError:
+            time.sleep(0.5)
+    pytest.fail(f"ComfyUI did not start:\n{server.log[-3000:]}")
+
+
+def _stand_ins(base: Path) -> None:
+    """The bundled model under the names that the API twins load, and what else they need."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folders = {name: base / "models" / name for name in ("diffusion_models", "tora2", "loras")}
+    for folder in folders.values():
+        folder.mkdir()
+    for picture in ("circle.png", "star.png"):
+        shutil.copy(DEMO / picture, base / "input" / picture)
+    shutil.copy(TINY / "adapter.safetensors", folders["tora2"] / "tiny.safetensors")
+    (source,) = (TINY / "transformer").glob("*.safetensors")
+    weights = load_file(source)
+    save_file(weights, folders["diffusion_models"] / "tiny.safetensors")
+    embed = weights["patch_embed.proj.weight"]
+    image = torch.randn(embed.shape, generator=torch.Generator().manual_seed(0)) * 0.01
+    weights["patch_embed.proj.weight"] = torch.cat([embed, image.to(embed)], dim=1)
+    save_file(weights, folders["diffusion_models"] / "tiny_i2v.safetensors")
+    width = embed.shape[0]
+    low = torch.randn(2, 4, width, generator=torch.Generator().manual_seed(1)) * 0.05
+    save_file(
+        {
+            "diffusion_model.blocks.0.q.lora_A.weight": low[0].contiguous(),
+            "diffusion_model.blocks.0.q.lora_B.weight": low[1].T.contiguous(),
+        },
+        folders["loras"] / "style.safetensors",
+    )

@@ -1,0 +1,117 @@
+"""Every workflow's twin runs on a real server, and the demo's sprites are where they should be."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image, ImageSequence
+
+ROOT = Path(__file__).parents[2]
+NAMES = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
+
+
+def twin(name: str) -> dict[str, Any]:
+    return json.loads((ROOT / "tests" / "e2e" / "api" / f"{name}.json").read_text())
+
+
+def kinds(nodes: list[str]) -> set[str]:
+    return {kind for kind in nodes if kind.startswith("Tora2")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_workflow_has_a_picture_and_a_twin(name: str) -> None:
+    assert any((ROOT / "workflows").glob(f"{name}.[pjw][npe][gb]*")), "no picture"
+    shown = json.loads((ROOT / "workflows" / f"{name}.json").read_text())
+    used = kinds([node["type"] for node in shown["nodes"]])
+    run = kinds([node["class_type"] for node in twin(name).values()])
+    # The twin takes text encoder and autoencoder from the bundled model.
+    assert used - {"Tora2LoadEncoders"} == run - ({"Tora2LoadTiny"} - used)
+
+
+def test_the_pack_starts_quietly_and_whole(server: Any) -> None:
+    ours = [line for line in server.log.splitlines() if "tora2" in line.lower()]
+    assert not [x for x in ours if "warning" in x.lower() or "error" in x.lower()], ours
+    assert "IMPORT FAILED" not in server.log
+    info = server.get("/object_info")
+    found = {name for name in info if name.startswith("Tora2")}
+    assert len(found) >= 15
+    assert all(info[name]["python_module"] == "custom_nodes.tora2" for name in found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_twin_runs(server: Any, name: str) -> None:
+    prompt = twin(name)
+    run = server.run(prompt)
+    assert run.outcome == "execution_success", run.messages[-1]
+    saved = server.files(run)
+    videos = [node for node, value in prompt.items() if value["class_type"] == "SaveAnimatedWEBP"]
+    assert len(videos) == 2
+    for node in videos:
+        (path,) = saved[node]
+        assert frames_of(path).shape[0] == 17
+    steps = {m["data"]["max"] for m in run.messages if m["type"] == "progress"}
+    sampler = next(v for v in prompt.values() if "ampler" in v["class_type"])
+    assert sampler["inputs"]["steps"] in steps
+    if name == "tora2_tiny_demo":
+        check_demo(frames_of(saved[videos[0]][0]), prompt)
+
+
+def frames_of(path: Path) -> torch.Tensor:
+    """[T, H, W, 3] in [0, 1] of an animated picture."""
+    import numpy as np
+
+    with Image.open(path) as image:
+        frames = [np.asarray(f.convert("RGB")) for f in ImageSequence.Iterator(image)]
+    return torch.from_numpy(np.stack(frames)).float() / 255
+
+
+def check_demo(frames: torch.Tensor, prompt: dict[str, Any]) -> None:
+    """Both sprites have the colour of their picture and are on their own path."""
+    from tora2.encoders.pictures import load_picture, on_white
+    from tora2.evaluation import trajectory_error
+    from tora2.evaluation.sprites import dominant_hue, locate
+    from tora2.trajectory import parse, sample
+
+    document = next(v["inputs"]["document"] for v in prompt.values() if "document" in v["inputs"])
+    tracks = sample(parse(document))
+    assets = ROOT / "tora2" / "assets" / "demo"
+    words = ("circle", "star")
+    hues = [dominant_hue(on_white(load_picture(assets / f"{word}.png"))) for word in words]
+    seen = locate(frames, hues)
+    for place in range(2):
+        error = trajectory_error(seen[place : place + 1], tracks.points[place : place + 1])
+        assert error < 0.15 * 96, f"{words[place]} is {error:.1f} px off its path"
+
+
+def interrupted(server: Any, prompt: dict[str, Any], moment: Any) -> None:
+    run = server.run(prompt, lambda message: "/interrupt" if moment(message) else None)
+    assert run.outcome == "execution_interrupted"
+    assert run.seconds < 2
+
+
+def test_interrupt_while_sampling(server: Any) -> None:
+    prompt = twin("tora2_trajectories_only")
+    sampler = next(k for k, v in prompt.items() if v["class_type"] == "Tora2Sampler")
+    prompt[sampler]["inputs"] |= {"steps": 900, "seed": 5}
+    interrupted(
+        server,
+        prompt,
+        lambda m: m["type"] == "progress" and m["data"]["max"] == 900 and m["data"]["value"] > 2,
+    )
+    assert server.run(twin("tora2_trajectories_only")).outcome == "execution_success"
+
+
+def test_interrupt_while_binding(server: Any) -> None:
+    prompt = twin("tora2_trajectories_only")
+    editor = next(k for k, v in prompt.items() if v["class_type"] == "Tora2TrajectoryEditor")
+    bind = next(k for k, v in prompt.items() if v["class_type"] == "Tora2Bind")
+    given = prompt[editor]["inputs"]["document"]
+    given |= {"width": 256, "height": 256, "frames": 129}
+    for track in given["tracks"]:
+        track["end"] = 128
+    interrupted(
+        server, prompt, lambda m: m["type"] == "executing" and m["data"].get("node") == bind
+    )
+    assert server.run(twin("tora2_trajectories_only")).outcome == "execution_success"
