@@ -111,7 +111,9 @@ class MotionGuidanceFuser(nn.Module):
         """What `forward` adds to `h`; same shapes."""
         gamma = self._project(feature, self.flow_gamma_spatial, self.flow_gamma_temporal, frames)
         beta = self._project(feature, self.flow_beta_spatial, self.flow_beta_temporal, frames)
-        normed = self.flow_cond_norm(h)
+        # PyTorch's group norm crashes in backward on channels-last input that needs no gradient,
+        # which is what the first block of a frozen transformer gives.
+        normed = self.flow_cond_norm(h.contiguous())
         repeats = h.shape[0] // gamma.shape[0]
         if repeats == 1:
             return torch.addcmul(beta, normed, gamma)
