@@ -441,3 +441,69 @@ def test_a_run_shows_a_still_and_the_background(graph: Graph) -> None:
     output = graph.page.evaluate("app.nodeOutputs[String(app.graph.nodes[0].id)]")
     assert output["tora2_size"] == [{"width": 96, "height": 64, "frames": 5}]
     assert len(output["tora2_background"]) == 1
+
+
+def test_a_dropped_picture_lies_behind_and_is_never_stored(graph: Graph) -> None:
+    graph.add()
+    before = graph.value()
+    drop = """async (element) => {
+      const canvas = new OffscreenCanvas(30, 20);
+      const context = canvas.getContext("2d");
+      context.fillStyle = "rgb(255, 0, 0)";
+      context.fillRect(0, 0, 30, 20);
+      const data = new DataTransfer();
+      data.items.add(new File([await canvas.convertToBlob()], "red.png", { type: "image/png" }));
+      element.dispatchEvent(
+        new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })
+      );
+    }"""
+    graph.find(".tora2-editor").evaluate(drop)
+    graph.settle(800)
+    middle = """(canvas) => {
+      const { data } = canvas.getContext("2d")
+        .getImageData(canvas.width / 2, canvas.height / 2, 1, 1);
+      return [...data];
+    }"""
+    assert graph.find(".tora2-canvas").evaluate(middle) == [255, 0, 0, 255]
+    assert graph.value() == before
+    saved = graph.page.evaluate("JSON.stringify(app.graph.serialize())")
+    assert not any(trace in saved for trace in ("red.png", "blob:", "base64"))
+    assert graph.page.evaluate("app.graph.nodes.length") == 1  # the host made no node of it
+
+
+def test_the_timeline_in_the_page(graph: Graph) -> None:
+    graph.add()
+    graph.show(DOCUMENT)
+    box = graph.find(".tora2-timeline").bounding_box()
+    left, right = box["x"] + 76, box["x"] + box["width"] - 12  # frames 0 and 48
+    y = box["y"] + 30
+    mouse = graph.page.mouse
+    mouse.move(right, y)
+    mouse.down()
+    mouse.move(left + (right - left) * 36 / 48, y, steps=4)
+    mouse.up()
+    graph.settle()
+    assert graph.value()["tracks"][0]["end"] == 36
+    graph.find(".tora2-canvas").focus()
+    graph.press("Home", ".", ".")
+    assert graph.find(".tora2-clock").inner_text().startswith("2 / 48 · 0.25 s")
+    graph.press(" ")
+    graph.settle(900)
+    graph.press(" ")
+    assert not graph.find(".tora2-clock").inner_text().startswith("2 / 48")
+
+
+def test_full_screen_keeps_the_hosts_undo(graph: Graph) -> None:
+    graph.add()
+    graph.show(DOCUMENT)
+    graph.find(".tora2-canvas").focus()
+    graph.press("f")
+    assert graph.find(".tora2-page .tora2-canvas").count() == 1
+    graph.press("Control+a", "Delete")
+    assert graph.value()["tracks"] == []
+    graph.press("Control+z")
+    assert graph.value() == DOCUMENT
+    assert graph.find(".tora2-page .tora2-canvas").count() == 1
+    graph.press("Escape", "Escape")
+    assert graph.find(".tora2-page").count() == 0
+    assert graph.find(".tora2-mount .tora2-canvas").count() == 1

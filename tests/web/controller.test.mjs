@@ -247,3 +247,17 @@ test("keys: one meaning each, and signs do not mind shift", () => {
   assert.equal(store.state.selection.get("t1").size, 3);
   assert.equal(handleKey({ store }, event("z", { ctrlKey: true })), false, "undo is the host's");
 });
+
+test("what was locked after it was selected stays where it is", () => {
+  const doc = documentOf({ tracks: [track(), track({ id: "t2" })] });
+  const { store } = setup(doc);
+  commands.selectAll(store);
+  commands.toggleFlag(store, "t1", "locked");
+  commands.nudge(store, { x: 72, y: 0 });
+  commands.transformSelection(store, { scaleX: -1 });
+  commands.shiftTime(store, -1);
+  assert.deepEqual(store.state.doc.tracks[0], doc.tracks[0]);
+  assert.notDeepEqual(store.state.doc.tracks[1], doc.tracks[1]);
+  commands.remove(store);
+  assert.deepEqual(store.state.doc.tracks, [doc.tracks[0]]);
+});

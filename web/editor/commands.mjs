@@ -12,7 +12,7 @@ import { extract, merge } from "./merging.mjs";
 import { mapTracks, movePoints, removePoints, transformPoints, updateTracks } from "./model.mjs";
 import { reversed, setKey, shifted, withRange } from "./timing.mjs";
 import { NOTHING, onlyPoint, wholeTracks } from "./selection.mjs";
-import { isEditable } from "./store.mjs";
+import { editableSelection, isEditable } from "./store.mjs";
 
 const PASTE_OFFSET = 0.03;
 const SIMPLIFY_PX = 1;
@@ -23,9 +23,8 @@ const SIMPLIFY_PX = 1;
  * @returns {string[]}
  */
 export function chosen({ state }) {
-  return state.doc.tracks
-    .filter((track) => state.selection.has(track.id) && isEditable(state, track))
-    .map((track) => track.id);
+  const selection = editableSelection(state);
+  return state.doc.tracks.filter((track) => selection.has(track.id)).map((track) => track.id);
 }
 
 /** @param {Store} store */
@@ -37,10 +36,9 @@ export function selectAll(store) {
 
 /** @param {Store} store */
 export function remove(store) {
-  const ids = new Set(chosen(store));
-  const { doc, selection } = store.state;
-  const unlocked = new Map([...selection].filter(([id]) => ids.has(id)));
-  if (unlocked.size) store.edit(removePoints(doc, unlocked), { selection: NOTHING, drawing: null });
+  const selection = editableSelection(store.state);
+  if (!selection.size) return;
+  store.edit(removePoints(store.state.doc, selection), { selection: NOTHING, drawing: null });
 }
 
 /**
@@ -48,9 +46,10 @@ export function remove(store) {
  * @param {Vec} px
  */
 export function nudge(store, px) {
-  const { doc, selection } = store.state;
+  const { doc } = store.state;
+  const selection = editableSelection(store.state);
   const by = { x: px.x / doc.width, y: px.y / doc.height };
-  if (chosen(store).length) store.edit(movePoints(doc, selection, by));
+  if (selection.size) store.edit(movePoints(doc, selection, by));
 }
 
 /**
@@ -58,8 +57,8 @@ export function nudge(store, px) {
  * @param {{scaleX?: number, scaleY?: number, angle?: number}} by
  */
 export function transformSelection(store, by) {
-  const { doc, selection } = store.state;
-  if (chosen(store).length) store.edit(transformPoints(doc, selection, by));
+  const selection = editableSelection(store.state);
+  if (selection.size) store.edit(transformPoints(store.state.doc, selection, by));
 }
 
 /** @param {Store} store */

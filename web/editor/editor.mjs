@@ -148,7 +148,9 @@ export class Editor {
       this.theme = themeOf(this.element);
       this.redraw();
     });
-    this.rethemed.observe(document.body, { attributes: true, attributeFilter: ["class", "style"] });
+    for (const root of [document.documentElement, document.body]) {
+      this.rethemed.observe(root, { attributes: true, attributeFilter: ["class", "style"] });
+    }
   }
 
   /** Whether the editor has the focus, or had it until its element left the page just now. */

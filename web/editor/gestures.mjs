@@ -17,7 +17,7 @@ import { addTrack, movePoints, transformPoints } from "./model.mjs";
 import { gripsOf, selectionBox } from "./hit.mjs";
 import { inside, NOTHING, union, wholeTracks } from "./selection.mjs";
 import { snapped } from "./snapping.mjs";
-import { isEditable } from "./store.mjs";
+import { editableSelection, isEditable } from "./store.mjs";
 import { panned, toPx } from "./viewport.mjs";
 
 /** A pointer that moved less than this (css) has clicked. */
@@ -55,7 +55,7 @@ export function dragPoints(store, view, start, anchor, onClick) {
         x: press.shift && dx === 0 ? 0 : (at.x - anchor.x) / from.width,
         y: press.shift && dy === 0 ? 0 : (at.y - anchor.y) / from.height,
       };
-      store.preview(movePoints(from, store.state.selection, by), { guides });
+      store.preview(movePoints(from, editableSelection(store.state), by), { guides });
     },
     up() {
       store.edit(undefined, { guides: null });
@@ -108,7 +108,7 @@ export function marquee(store, view, start) {
  */
 export function transform(store, view, start, grip) {
   const from = store.state.doc;
-  const { selection } = store.state;
+  const selection = editableSelection(store.state);
   const box = /** @type {import("./types.mjs").Box} */ (selectionBox(store.state, view));
   const middle = { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2 };
   const opposite = { nw: "se", ne: "sw", se: "nw", sw: "ne", rotate: "rotate" };

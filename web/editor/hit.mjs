@@ -14,7 +14,7 @@
 import { bounds, nearest } from "./geometry.mjs";
 import { selectedPoints } from "./model.mjs";
 import { sampleTrack } from "./sampling.mjs";
-import { isEditable } from "./store.mjs";
+import { editableSelection, isEditable } from "./store.mjs";
 import { toCss, toPx } from "./viewport.mjs";
 
 /** Radius of a target in css pixels: a 12 px disc for a mouse, larger for a finger. */
@@ -95,7 +95,7 @@ function pathUnder(state, tracks, px, radius) {
  */
 export function selectionBox(state, view) {
   if (state.tool !== "select" || state.readOnly) return null;
-  const points = selectedPoints(state.doc, state.selection);
+  const points = selectedPoints(state.doc, editableSelection(state));
   const box = points.length > 1 ? bounds(points) : null;
   if (!box) return null;
   const { width, height } = state.doc;

@@ -16,6 +16,7 @@ import { entityPicker } from "./layers.mjs";
 import { mapTracks, movePoints, selectedPoints } from "./model.mjs";
 import { resized, setKey, withRange } from "./timing.mjs";
 import { onlyPoint } from "./selection.mjs";
+import { editableSelection } from "./store.mjs";
 
 const SHOWN = /** @type {const} */ (["doc", "selection", "entity", "readOnly"]);
 
@@ -52,7 +53,6 @@ export function createInspector(store, t, forced) {
  */
 function fields(store, t, forced) {
   const { doc, selection, readOnly } = store.state;
-  const ids = [...selection.keys()];
   const first = doc.tracks.find((track) => selection.has(track.id));
   if (!first) return clipFields(store, t, forced);
   /** @type {HTMLElement[]} */
@@ -60,7 +60,7 @@ function fields(store, t, forced) {
   const disabled = readOnly || chosen(store).length === 0;
   const edge = (/** @type {"start" | "end"} */ side, /** @type {number} */ frame) =>
     store.edit(
-      mapTracks(store.state.doc, ids, (track) =>
+      mapTracks(store.state.doc, chosen(store), (track) =>
         side === "start"
           ? withRange(track, frame, track.end)
           : withRange(track, track.start, frame),
@@ -105,7 +105,7 @@ function placeFields(store, t) {
       x: left === undefined ? 0 : left / doc.width - now.left,
       y: top === undefined ? 0 : top / doc.height - now.top,
     };
-    store.edit(movePoints(state.doc, state.selection, by));
+    store.edit(movePoints(state.doc, editableSelection(state), by));
   };
   const farX = LIMITS.fraction * doc.width;
   const farY = LIMITS.fraction * doc.height;

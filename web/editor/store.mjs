@@ -95,6 +95,16 @@ export function isEditable(state, track) {
   return !state.locked.has(layerKey(track.entity)) && !state.locked.has(track.id);
 }
 
+/**
+ * The selection without tracks that may not be changed.
+ * @param {State} state
+ * @returns {Selection}
+ */
+export function editableSelection(state) {
+  const ids = new Set(state.doc.tracks.filter((t) => isEditable(state, t)).map((t) => t.id));
+  return new Map([...state.selection].filter(([id]) => ids.has(id)));
+}
+
 export class Store {
   /** @param {(doc: Doc) => void} commit called with every finished edit */
   constructor(commit) {

@@ -9,7 +9,7 @@
  * @typedef {import("./gestures.mjs").Gesture} Gesture
  * @typedef {import("./gestures.mjs").Press} Press
  */
-import { goTo } from "./commands.mjs";
+import { chosen, goTo } from "./commands.mjs";
 import { insertPoint, mapTracks } from "./model.mjs";
 import { setKey, shifted, withRange } from "./timing.mjs";
 import { frameAtLength, positionAt, sampleTrack } from "./sampling.mjs";
@@ -94,7 +94,7 @@ export class TimelineController {
         mapTracks(from, [track.id], (t) => withRange(t, t.start, Math.min(last, f)));
       return this.drag(pressed, change);
     }
-    const ids = [...store.state.selection.keys()];
+    const ids = chosen(store);
     return this.drag(pressed, (f) =>
       mapTracks(from, ids, (t) => shifted(t, f - pressed, from.frames)),
     );
