@@ -14,7 +14,6 @@ JUNK = [
     ("Tora2Apply", "motion_strength", 1e30),
     ("Tora2Apply", "conditioning", [1, 2, 3]),
     ("Tora2Bind", "adapter", "../../../etc/passwd"),
-    ("Tora2Bind", "flow_mode", None),
     ("Tora2LoadModel", "model", "../../../etc/passwd"),
     ("Tora2LoadAdapter", "adapter", "/etc/passwd"),
     ("Tora2LoadEntity", "file", "../x"),
