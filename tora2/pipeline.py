@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from .checkpoints import load_adapter, save_adapter
@@ -127,22 +128,26 @@ class Tora2Pipeline:
             raise ValueError(
                 f"{str(folder / 'model_index.json')!r} is not a Tora2 model of version {VERSION}"
             )
-        parts = index.pop("parts")
-        info = ModelInfo(**{**index, "words": tuple(index.get("words", ()))})
+        try:
+            parts = index.pop("parts")
+            vae_kind, encoder_kind = parts["vae"], parts["encoder"]
+            info = ModelInfo(**{**index, "words": tuple(index.get("words", ()))})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{str(folder / 'model_index.json')!r} is damaged: {error}") from None
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
-        if parts["vae"] == "PatchAutoencoder":
+        if vae_kind == "PatchAutoencoder":
             vae: Any = load_module(PatchAutoencoder, PatchAutoencoderConfig, folder / "vae")
         else:
-            vae = AutoencoderKLCogVideoX.from_pretrained(folder / "vae")
+            vae = _load_part(AutoencoderKLCogVideoX, folder / "vae")
         encoder = None
-        if parts["encoder"] == "TinyEncoder":
+        if encoder_kind == "TinyEncoder":
             encoder = load_module(TinyEncoder, TinyEncoderConfig, folder / "image_encoder")
         pipeline = cls(
             transformer=load_transformer(folder / "transformer", dtype=dtype),
             vae=vae,
-            text_encoder=T5EncoderModel.from_pretrained(folder / "text_encoder"),
-            tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer"),
+            text_encoder=_load_part(T5EncoderModel, folder / "text_encoder"),
+            tokenizer=_load_part(AutoTokenizer, folder / "tokenizer"),
             adapter=load_adapter(folder / "adapter.safetensors"),
             encoder=encoder,
             info=info,
@@ -274,3 +279,14 @@ class Tora2Pipeline:
         pictures = [on_white(load_picture(image)) for image in images]
         features = self.encoder.encode(pictures) if self.encoder and pictures else []
         return EntityCondition(tuple(features), hidden[0, mask[0]], strength)
+
+
+def _load_part(kind: Any, folder: Path) -> Any:
+    """A part in its library's own folder, from the disk alone: a missing one is never fetched."""
+    if not folder.is_dir():
+        raise ValueError(f"{str(folder)!r} does not exist; expected a folder of the model")
+    try:
+        return kind.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{str(folder)!r} cannot be loaded: {reason}") from error

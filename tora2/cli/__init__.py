@@ -8,6 +8,13 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+# One progress bar and one sentence are ours to show; the libraries' own talk is not.
+_QUIET = {
+    "DIFFUSERS_VERBOSITY": "error",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -22,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         Ctrl-C.
     """
     command = "tora2"
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         arguments = _parser().parse_args(argv)
         command = f"tora2 {arguments.command}"

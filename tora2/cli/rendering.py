@@ -77,9 +77,17 @@ def save_overlay(
         result.tracks,
         track_colors(document),
         measured=measured,
-        scale=-(-_LEGIBLE // min(result.frames.shape[1:3])),
+        scale=_scale(*result.frames.shape[1:3]),
         labels=labels,
     )
     write_video(output, drawn, document.fps)
     lines = "requested paths" if measured is None else "requested paths, and measured ones dashed"
     print(f"{output}: the same with {lines}")
+
+
+def _scale(height: int, width: int) -> int:
+    """The factor that makes the short side legible and leaves the long one writable."""
+    from ..video import MAX_SIDE
+
+    short, long = sorted((height, width))
+    return max(1, min(-(-_LEGIBLE // short), MAX_SIDE // long))
