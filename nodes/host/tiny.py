@@ -19,6 +19,7 @@ from ...tora2.encoders.tiny import TinyEncoder, TinyEncoderConfig
 from ...tora2.models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
 from ..io_types import LoadedAdapter
 from .adapters import load_adapter_model
+from .encoders import HostJoint
 from .transformers import load_model
 
 FOLDER = Path(__file__).parents[2] / "tora2" / "assets" / "tiny"
@@ -38,7 +39,9 @@ def load(folder: Path) -> tuple[Any, sd.CLIP, sd.VAE, LoadedAdapter, Encoders, s
         load_clip(folder, index["text_tokens"]),
         PatchVAE(_module(PatchAutoencoder, PatchAutoencoderConfig, folder / "vae")),
         LoadedAdapter(adapter, "the bundled model", index["sigma"]),
-        Encoders(joint=_module(TinyEncoder, TinyEncoderConfig, folder / "image_encoder")),
+        Encoders(
+            joint=HostJoint(_module(TinyEncoder, TinyEncoderConfig, folder / "image_encoder"))
+        ),
         f"{index['width']}x{index['height']}, {index['frames']} frames at {index['fps']} a second; "
         f"it knows the words {', '.join(index['words'])}",
     )
