@@ -86,6 +86,16 @@ class Tora2Config:
             raise ValueError(
                 f"extractor {self.extractor!r} is unknown; expected one of {EXTRACTORS}"
             )
+        for width, heads in (
+            ("attention_dim", "attention_heads"),
+            ("qformer_dim", "qformer_heads"),
+            ("qformer_dim", "binder_heads"),
+        ):
+            if getattr(self, width) % getattr(self, heads):
+                raise ValueError(
+                    f"{width} is {getattr(self, width)}, expected a multiple of {heads}, "
+                    f"which is {getattr(self, heads)}"
+                )
         object.__setattr__(self, "capabilities", tuple(self.capabilities))
         unknown = set(self.capabilities) - set(CAPABILITIES)
         if unknown or not self.capabilities:

@@ -45,6 +45,8 @@ class Optimization:
     Attributes:
         learning_rate: of everything that no other rate is given for.
         gate_learning_rate: of the binder's scalar gates, which need a larger one (METHOD 2.5).
+        horizon: steps of the cosine that the rate follows, `steps` if 0; with `cooldown`, the rate
+            goes linearly to zero over so many last steps, so that a run may end before its horizon.
         region_weight: λ of the loss weight 1 + λ on latent cells that a sprite touches.
         contrastive_weight: λ of Eq. 7; `temperature` τ and `reduction` as in `contrastive_loss`.
         checkpoint_every: steps between two checkpoints to resume from.
@@ -56,6 +58,8 @@ class Optimization:
     gate_learning_rate: float = 5e-3
     final_learning_rate: float = 0.05
     warmup: int = 100
+    horizon: int = 0
+    cooldown: int = 0
     weight_decay: float = 1e-2
     betas: tuple[float, float] = (0.9, 0.98)
     clip: float = 1.0

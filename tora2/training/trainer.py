@@ -165,8 +165,9 @@ class Trainer:
     def _set_rates(self) -> None:
         o = self.config.optimization
         warm = min(1.0, (self.step + 1) / max(o.warmup, 1))
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / max(o.steps, 1))))
-        factor = warm * (o.final_learning_rate + (1 - o.final_learning_rate) * cosine)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / max(o.horizon or o.steps, 1))))
+        left = min(1.0, (o.steps - self.step) / o.cooldown) if o.cooldown else 1.0
+        factor = warm * left * (o.final_learning_rate + (1 - o.final_learning_rate) * cosine)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
 

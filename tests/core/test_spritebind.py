@@ -1,0 +1,105 @@
+"""SpriteBind: deterministic, leak-free, and what it says is what it draws."""
+
+import pytest
+import torch
+
+from tora2.evaluation.sprites import (
+    bound,
+    dominant_hue,
+    hue_gap,
+    hue_of,
+    hue_saturation_value,
+    locate,
+)
+from tora2.training.spritebind import SpriteBind, SpriteBindConfig, is_heldout
+from tora2.training.sprites import BACKGROUNDS, SHAPES, Sprite, paint, saturated
+
+CONFIG = SpriteBindConfig(size=64, frames=9, picture=32)
+
+
+def hue(sprite: Sprite) -> float:
+    return hue_of(torch.tensor(sprite.rgb))
+
+
+def test_a_clip_depends_on_seed_split_and_index_alone() -> None:
+    first, again = SpriteBind(CONFIG, 3)[5], SpriteBind(CONFIG, 3)[5]
+    assert torch.equal(first.frames, again.frames) and first.caption == again.caption
+    assert all(torch.equal(a, b) for a, b in zip(first.pictures, again.pictures, strict=True))
+    other = SpriteBind(CONFIG, 4)[5]
+    assert first.caption != other.caption or not torch.equal(first.frames, other.frames)
+    with pytest.raises(IndexError):
+        SpriteBind(CONFIG, 3, length=2)[2]
+    with pytest.raises(ValueError, match="split 'test'"):
+        SpriteBind(CONFIG, 3, "test")
+
+
+@pytest.mark.parametrize("index", range(8))
+def test_captions_name_shapes_and_never_looks(index: int) -> None:
+    clip = SpriteBind(CONFIG, 0)[index]
+    words = clip.caption.replace(",", " ").split()
+    assert sorted(w for w in words if w in SHAPES) == sorted(clip.words)
+    places = {word for phrase in BACKGROUNDS for word in phrase.split()}
+    assert set(words) <= set(SHAPES) | places | {"a", "and"}
+
+
+def test_training_never_shows_a_heldout_combination() -> None:
+    for index in range(60):
+        for sprite in SpriteBind(CONFIG, 0)[index].sprites:
+            assert not is_heldout(sprite.shape, hue(sprite))
+        first = SpriteBind(CONFIG, 0, "heldout")[index].sprites[0]
+        assert is_heldout(first.shape, hue(first))
+
+
+def test_hard_clips_have_three_of_one_shape_whose_colours_differ() -> None:
+    for index in range(10):
+        clip = SpriteBind(CONFIG, 0, "hard")[index]
+        assert len(clip.sprites) == 3 and len(set(clip.words)) == 1
+        hues = [hue(sprite) for sprite in clip.sprites]
+        gaps = [float(hue_gap(torch.tensor(a), b)) for a in hues for b in hues if a != b]
+        assert min(gaps) > 0.16
+
+
+def test_sprites_are_where_the_tracks_say() -> None:
+    """Measured by colour on the true frames, in full view, the error is a fraction of a pixel."""
+    errors = []
+    for index in range(12):
+        clip = SpriteBind(CONFIG, 1, "heldout")[index]
+        hues = [hue(sprite) for sprite in clip.sprites]
+        frames = clip.frames.movedim(1, -1).float() / 255
+        whole = clip.coverage > 0.98
+        distance = (locate(frames, hues) - clip.centers).abs().sum(-1)[whole]
+        errors.append(distance[torch.isfinite(distance)])
+        assert bound(frames, hues, clip.centers)[whole].float().mean() > 0.9
+    assert torch.cat(errors).median() < 1.5
+
+
+def test_backgrounds_are_muted_and_sprites_are_not() -> None:
+    for rgb in BACKGROUNDS.values():
+        assert float(hue_saturation_value(torch.tensor(rgb))[1]) < 0.35
+    for turn in range(12):
+        color = torch.tensor(saturated(turn / 12, 0.75, 0.75))
+        assert float(hue_saturation_value(color)[1]) > 0.7
+
+
+def test_dominant_hue_of_a_reference_picture() -> None:
+    clip = SpriteBind(CONFIG, 0)[0]
+    for sprite, pictures in zip(clip.sprites, clip.pictures, strict=True):
+        gap = hue_gap(torch.tensor(dominant_hue(pictures[0])), hue(sprite))
+        assert float(gap) < 0.03
+    with pytest.raises(ValueError, match="no saturated colour"):
+        dominant_hue(torch.full((3, 16, 16), 255, dtype=torch.uint8))
+
+
+def test_paint_covers_the_area_of_a_circle() -> None:
+    import numpy as np
+
+    canvas = np.zeros((1, 64, 64, 3), dtype=np.float32)
+    cover = paint(
+        canvas, Sprite("circle", (1.0, 0.5, 0.0), "plain", 12.0), np.array([[32.0, 30.5]])
+    )
+    assert cover.sum() == pytest.approx(np.pi * 144, rel=0.01)
+    ys, xs = np.mgrid[:64, :64] + 0.5
+    assert (cover[0] * xs).sum() / cover.sum() == pytest.approx(32.0, abs=0.05)
+    assert (cover[0] * ys).sum() / cover.sum() == pytest.approx(30.5, abs=0.05)
+    off = paint(canvas, Sprite("star", (1.0, 0, 0), "plain", 9.0), np.array([[-40.0, 200.0]]))
+    assert off.sum() == 0

@@ -1,0 +1,162 @@
+"""The trainer on a very small model: it learns, it resumes bit for bit, it refuses."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tora2.pipeline import Tora2Pipeline
+from tora2.training.ablation import AblationConfig
+from tora2.training.config import TrainConfig, load_config, read
+from tora2.training.run import new_pipeline, run
+from tora2.training.trainer import Trainer
+
+SMALL = """
+output: {output}
+pool: 8
+workers: 0
+data: {{size: 32, frames: 5, picture: 32, sigma: 3.0}}
+encoder: {{picture: 32, dim: 16}}
+autoencoder: {{width: 16, layers: 1, pixel_channels: 4, scaling_factor: 1.0}}
+autoencoder_training: {{steps: 2, clips: 1, crop: 32}}
+transformer: {{heads: 1, layers: 2, time_dim: 32, text_dim: 32, text_layers: 1}}
+adapter: {{feature_dim: 16, qformer_dim: 32, queries: 4, context_dim: 32, attention_dim: 64,
+  attention_heads: 1}}
+optimization:
+  {{steps: 4, batch: 4, evaluate_every: 4, evaluate_clips: 2, log_every: 1, checkpoint_every: 2,
+   precision: fp32, learning_rate: 0.002}}
+"""
+
+
+def write(folder: Path, name: str, **changes: str) -> Path:
+    text = SMALL.format(output=folder / name)
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / f"{name}.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    run(write(folder, "whole"))
+    return folder
+
+
+def test_a_run_leaves_a_model_that_loads_and_curves(finished: Path) -> None:
+    output = finished / "whole"
+    pipeline = Tora2Pipeline.from_pretrained(output / "model")
+    assert pipeline.info.width == 32 and pipeline.info.frames == 5
+    assert pipeline.adapter.capabilities == {"motion", "appearance", "binding"}
+    assert (output / "curves.png").stat().st_size > 1000
+    lines = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert "bind_accuracy" in lines[-1] and lines[-1]["loss"] > 0
+
+
+def test_save_and_load_give_the_same_model(finished: Path, tmp_path: Path) -> None:
+    first = Tora2Pipeline.from_pretrained(finished / "whole" / "model")
+    first.save_pretrained(tmp_path, dtype=torch.float32)
+    again = Tora2Pipeline.from_pretrained(tmp_path)
+    for part in ("transformer", "adapter", "vae", "encoder", "text_encoder"):
+        mine, theirs = getattr(first, part).state_dict(), getattr(again, part).state_dict()
+        assert mine.keys() == theirs.keys()
+        assert all(torch.equal(mine[k], theirs[k]) for k in mine)
+
+
+def test_resume_continues_bit_for_bit(finished: Path) -> None:
+    """A run that stops in the middle ends with the very weights of one that does not."""
+    import shutil
+
+    output = finished / "broken"
+    path = write(finished, "broken")
+    shutil.copytree(finished / "whole" / "vae", output / "vae")
+    shutil.copy(finished / "whole" / "pool.pt", output / "pool.pt")
+
+    class Stop(Exception):
+        pass
+
+    train_step = Trainer.train_step
+
+    def stopping(self: Trainer) -> dict[str, float]:
+        if self.step == 3:
+            raise Stop
+        return train_step(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "train_step", stopping)
+        with pytest.raises(Stop):
+            run(path)
+    run(path)
+    whole = torch.load(finished / "whole" / "state.pt", weights_only=True)
+    broken = torch.load(output / "state.pt", weights_only=True)
+    assert whole["step"] == broken["step"] == 4
+    for group in ("parts", "average"):
+        for name, value in whole[group].items():
+            assert torch.equal(value, broken[group][name]), name
+    assert (output / "log.jsonl").read_text().count("\n") == 4
+
+
+def test_the_loss_falls_and_the_gates_open(finished: Path) -> None:
+    config = load_config(finished / "whole.yaml")
+    optimization = replace(config.optimization, steps=40, warmup=5, evaluate_every=0, batch=8)
+    config = replace(config, optimization=optimization)
+    pipeline = Tora2Pipeline.from_pretrained(finished / "whole" / "model")
+    from tora2.training.run import _pool
+
+    pool = _pool(config, finished / "whole", pipeline)
+    trainer = Trainer(config, new_pipeline(config, pipeline.vae), pool)
+    losses = [trainer.train_step()["velocity"] for _ in range(40)]
+    assert sum(losses[-8:]) < 0.85 * sum(losses[:8])
+    binder = trainer.pipeline.adapter.binder
+    assert abs(float(binder.gate_m)) > 1e-4 and abs(float(binder.gate_p)) > 1e-4
+
+
+def test_another_configuration_does_not_take_over_a_folder(finished: Path) -> None:
+    path = write(finished, "whole", **{"pool: 8": "pool: 9"})
+    with pytest.raises(ValueError, match="another configuration"):
+        run(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("pool: 8", "pools: 8", "key 'pools' is unknown"),
+        ("steps: 4", "steps: four", "key 'optimization.steps' is 'four'; expected int"),
+        ("size: 32", "size: true", "key 'data.size' is True; expected int"),
+        ("pool: 8", "pool: [", "is not YAML"),
+    ],
+)
+def test_bad_configurations_are_refused(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence.replace("[", "\\[")):
+        load_config(write(tmp_path, "bad", **{old: new}))
+
+
+def test_yaml_cannot_run_code(tmp_path: Path) -> None:
+    path = tmp_path / "evil.yaml"
+    path.write_text("output: !!python/object/apply:os.system ['touch owned']\n")
+    with pytest.raises(ValueError, match="is not YAML"):
+        load_config(path)
+    with pytest.raises(ValueError, match="does not exist"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_the_shipped_configurations_are_well_formed() -> None:
+    folder = Path(__file__).parents[2] / "configs"
+    tiny = load_config(folder / "tiny.yaml")
+    assert (tiny.drops.caption, tiny.drops.references, tiny.drops.trajectories) == (0.5, 0.33, 0.33)
+    from tora2.training.config import read_yaml
+    from tora2.training.report import EvaluationConfig
+
+    read(EvaluationConfig, read_yaml(folder / "evaluate.yaml"), "")
+    ablation = read(AblationConfig, read_yaml(folder / "ablation.yaml"), "")
+    from tora2.training.ablation import _changed
+
+    base = _changed(load_config(folder / ablation.base), ablation.changes)
+    arms = {name: _changed(base, changes or {}) for name, changes in ablation.arms.items()}
+    assert {arm.adapter["binder"] for arm in arms.values()} == {"none", "linear", "gated"}
+    assert all(isinstance(arm, TrainConfig) for arm in arms.values())
