@@ -183,6 +183,10 @@ function language() {
   return String(app.extensionManager.setting.get("Comfy.Locale") ?? navigator.language);
 }
 
+function followGraph() {
+  for (const editor of editors) editor.follow();
+}
+
 function addStyles() {
   const link = document.createElement("link");
   link.rel = "stylesheet";
@@ -192,7 +196,10 @@ function addStyles() {
 
 app.registerExtension({
   name: "Tora2.TrajectoryEditor",
-  setup: addStyles,
+  setup() {
+    addStyles();
+    api.addEventListener("graphChanged", followGraph);
+  },
   beforeRegisterNodeDef(_nodeType, nodeData) {
     // A tooltip for the whole widget would hang over the canvas that is being drawn on.
     if (nodeData.name === NODE) delete nodeData.input?.required?.document?.[1]?.tooltip;
@@ -209,7 +216,5 @@ app.registerExtension({
       Math.max(node.size[1], INITIAL_SIZE[1]),
     ]);
   },
-  afterConfigureGraph() {
-    for (const editor of editors) editor.follow();
-  },
+  afterConfigureGraph: followGraph,
 });

@@ -412,10 +412,21 @@ def test_connected_sizes_win(graph: Graph) -> None:
     assert [fields.nth(i).input_value() for i in range(3)] == ["512", "480", "25"]
     assert fields.nth(0).is_disabled() and fields.nth(1).is_enabled()
     assert graph.value() == DOCUMENT  # until it is edited
+    graph.page.evaluate(
+        """() => {
+          app.graph.nodes[1].widgets[0].value = 640;
+          app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState();
+        }"""
+    )
+    graph.settle()
+    assert fields.nth(0).input_value() == "640"
+    graph.page.evaluate("app.graph.nodes[0].disconnectInput('width')")
+    graph.settle()
+    assert fields.nth(0).input_value() == "720"
     graph.find(".tora2-canvas").focus()
     graph.press("Control+a", "ArrowRight")
     edited = graph.value()
-    assert (edited["width"], edited["frames"], edited["tracks"][0]["end"]) == (512, 25, 24)
+    assert (edited["width"], edited["frames"], edited["tracks"][0]["end"]) == (720, 25, 24)
     assert edited["tracks"][0]["points"][1]["frame"] == 10
 
 

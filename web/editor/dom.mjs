@@ -30,11 +30,24 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** @type {Map<string, SVGElement>} */
+const drawn = new Map();
+
 /**
  * @param {keyof typeof ICONS} name
  * @returns {SVGElement}
  */
 export function icon(name) {
+  const known = drawn.get(name) ?? drawIcon(name);
+  drawn.set(name, known);
+  return /** @type {SVGElement} */ (known.cloneNode(true));
+}
+
+/**
+ * @param {keyof typeof ICONS} name
+ * @returns {SVGElement}
+ */
+function drawIcon(name) {
   const namespace = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(namespace, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");

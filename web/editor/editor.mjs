@@ -36,7 +36,7 @@ import { createShortcuts } from "./shortcuts.mjs";
 import { listen } from "./stage.mjs";
 import { createStatus } from "./status.mjs";
 import { Store } from "./store.mjs";
-import { themeOf } from "./theme.mjs";
+import { FALLBACK, themeOf } from "./theme.mjs";
 import { createToolbar } from "./toolbar.mjs";
 import { createClock, createTransport, togglePlay } from "./transport.mjs";
 import { paint } from "./view.mjs";
@@ -55,6 +55,8 @@ export class Editor {
     this.t = t;
     /** The value as it came, for export when it cannot be read. @type {unknown} */
     this.raw = null;
+    /** The document in it, before the graph's sizes. */
+    this.own = emptyDocument();
     /** When the focus left for nowhere, as it does when the element is taken out of the page. */
     this.lostFocus = -Infinity;
     this.store = new Store((doc) => this.commit(doc));
@@ -101,9 +103,11 @@ export class Editor {
       this.menu.element,
       this.shortcuts.element,
     );
-    this.theme = themeOf(this.element);
+    this.theme = FALLBACK;
     this.scheduled = false;
-    this.animationFrame = () => this.draw();
+    this.animationFrame = () => {
+      if (this.scheduled) this.draw();
+    };
     this.listen();
   }
 
@@ -176,11 +180,11 @@ export class Editor {
     this.raw = value;
     const reading = read(value);
     const flags = layers ? { hidden: new Set(layers.hidden), locked: new Set(layers.locked) } : {};
-    const doc = (reading.kind === "junk" ? null : reading.document) ?? emptyDocument();
+    this.own = (reading.kind === "junk" ? null : reading.document) ?? emptyDocument();
     let message = null;
     if (reading.kind === "junk") message = `${this.t("junk")}: ${reading.message}`;
     if (reading.kind === "newer") message = this.t("newer", { version: reading.version });
-    this.store.load(resized(doc, this.port.forced()), {
+    this.store.load(resized(this.own, this.port.forced()), {
       readOnly: message !== null,
       message,
       ...flags,
@@ -190,8 +194,10 @@ export class Editor {
   /** Follow the graph: its sizes win, its pictures lie behind the paths. */
   follow() {
     const { state, settled } = this.store;
-    const doc = resized(settled, this.port.forced());
-    if (doc !== settled && state.doc === settled) this.store.load(doc);
+    const doc = resized(this.own, this.port.forced());
+    const same =
+      doc.width === settled.width && doc.height === settled.height && doc.frames === settled.frames;
+    if (!same && state.doc === settled) this.store.load(doc);
     this.background.follow(this.port.sources());
     this.redraw();
   }
@@ -199,6 +205,7 @@ export class Editor {
   /** @param {Doc} doc */
   commit(doc) {
     this.raw = doc;
+    this.own = doc;
     this.port.commit(doc);
   }
 

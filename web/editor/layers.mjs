@@ -104,20 +104,7 @@ function layer(store, t, entity) {
     },
     entity ? swatch(store, t, entity) : el("span", { class: "tora2-dot" }),
     entity ? nameField(store, t, entity) : el("span", { class: "tora2-name" }, t("freeTracks")),
-    el(
-      "span",
-      { class: "tora2-actions" },
-      entity &&
-        iconButton("up", t("moveUp"), () => store.edit(moveEntity(store.state.doc, entity.id, -1))),
-      entity &&
-        iconButton("down", t("moveDown"), () =>
-          store.edit(moveEntity(store.state.doc, entity.id, 1)),
-        ),
-      entity &&
-        iconButton("trash", t("deleteEntity"), () =>
-          store.edit(removeEntity(store.state.doc, entity.id)),
-        ),
-    ),
+    ...(entity && entity.id === state.entity ? entityActions(store, t, entity.id) : []),
     solo,
     ...flags(store, t, key),
   );
@@ -129,6 +116,7 @@ function trackRow(store, t, track) {
   const { state } = store;
   const n = track.points.length;
   const fast = tooFast(track, state.doc);
+  const partly = state.selection.has(track.id);
   const choose = (/** @type {boolean} */ more) => {
     const whole = allPoints(track);
     const selection = more
@@ -144,7 +132,7 @@ function trackRow(store, t, track) {
       tabIndex: 0,
       "aria-selected": String(isWhole(state.selection, track)),
       "data-track": track.id,
-      "data-partly": state.selection.has(track.id) ? "" : null,
+      "data-partly": partly ? "" : null,
       onclick: (/** @type {MouseEvent} */ event) => {
         if (event.target instanceof Element && event.target.closest("button")) return;
         choose(event.shiftKey || event.ctrlKey || event.metaKey);
@@ -160,17 +148,58 @@ function trackRow(store, t, track) {
     el("span", { class: "tora2-dot", style: `background:${colorsOf(state.doc).get(track.id)}` }),
     el("span", { class: "tora2-name" }, track.id),
     fast && el("span", { class: "tora2-fast", title: t("tooFast", { tracks: track.id }) }, "▲"),
-    el("span", { class: "tora2-note" }, n === 1 ? t("oneAnchor") : t("trackPoints", { n })),
-    el(
-      "span",
-      { class: "tora2-actions" },
-      iconButton("up", t("moveUp"), () => store.edit(moveTrack(store.state.doc, track.id, -1))),
-      iconButton("down", t("moveDown"), () => store.edit(moveTrack(store.state.doc, track.id, 1))),
-      iconButton("trash", t("delete"), () => store.edit(removeTracks(store.state.doc, [track.id]))),
-    ),
+    !partly &&
+      el("span", { class: "tora2-note" }, n === 1 ? t("oneAnchor") : t("trackPoints", { n })),
+    ...(partly ? trackActions(store, t, track.id) : []),
     ...flags(store, t, track.id),
   );
   return row;
+}
+
+/** @param {Store} store @param {Translate} t @param {string} id */
+function entityActions(store, t, id) {
+  const edit = (/** @type {(doc: Doc) => Doc} */ change) => () =>
+    store.edit(change(store.state.doc));
+  return [
+    iconButton(
+      "up",
+      t("moveUp"),
+      edit((doc) => moveEntity(doc, id, -1)),
+    ),
+    iconButton(
+      "down",
+      t("moveDown"),
+      edit((doc) => moveEntity(doc, id, 1)),
+    ),
+    iconButton(
+      "trash",
+      t("deleteEntity"),
+      edit((doc) => removeEntity(doc, id)),
+    ),
+  ];
+}
+
+/** @param {Store} store @param {Translate} t @param {string} id */
+function trackActions(store, t, id) {
+  const edit = (/** @type {(doc: Doc) => Doc} */ change) => () =>
+    store.edit(change(store.state.doc));
+  return [
+    iconButton(
+      "up",
+      t("moveUp"),
+      edit((doc) => moveTrack(doc, id, -1)),
+    ),
+    iconButton(
+      "down",
+      t("moveDown"),
+      edit((doc) => moveTrack(doc, id, 1)),
+    ),
+    iconButton(
+      "trash",
+      t("delete"),
+      edit((doc) => removeTracks(doc, [id])),
+    ),
+  ];
 }
 
 /** @param {Store} store @param {Translate} t @param {string} key */
