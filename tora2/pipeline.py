@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from .checkpoints import load_adapter, save_adapter
 from .checkpoints.module_folder import load_module, read_json, save_module, write_json
 from .conditioning import EntityCondition, Tora2Conditioning
-from .encoders.pictures import load_picture, on_white
+from .encoders.entity import Encoders, encode_entity
+from .encoders.pictures import load_picture
 from .encoders.tiny import TinyEncoder, TinyEncoderConfig
 from .latents import decode_video, encode_video
+from .model_folder import FORMAT, TINY, VERSION, ModelInfo, described, load_part
 from .models.adapter import Tora2Adapter
 from .models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
 from .sampling import make_scheduler, sample_latents
@@ -24,32 +25,7 @@ from .trajectory import Tracks, TrajectoryDocument, sample
 from .trajectory.flow import flow_map, flow_rgb
 
 if TYPE_CHECKING:
-    from .scene import Scene
-
-TINY = Path(__file__).parent / "assets" / "tiny"
-FORMAT = "tora2-pipeline"
-VERSION = 1
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """What a model makes: sizes, frame rate, and for the bundled model the words it knows.
-
-    Attributes:
-        width, height, frames, fps: of the video. With `fixed` the model makes no other size.
-        text_tokens: length that prompts are padded to.
-        sigma: standard deviation of the flow map's Gaussian in pixels.
-        words: entity words that the model was trained on; empty for any.
-    """
-
-    width: int = 720
-    height: int = 480
-    frames: int = 49
-    fps: int = 8
-    fixed: bool = False
-    text_tokens: int = 226
-    sigma: float = 10.0
-    words: tuple[str, ...] = ()
+    from .scene import Scene, SceneEntity
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +59,7 @@ class Tora2Pipeline:
         adapter: Tora2Adapter,
         encoder: TinyEncoder | None,
         info: ModelInfo,
+        encoders: Encoders | None = None,
     ) -> None:
         self.transformer = transformer
         self.vae = vae
@@ -91,6 +68,7 @@ class Tora2Pipeline:
         self.adapter = adapter
         self.encoder = encoder
         self.info = info
+        self.encoders = encoders or Encoders(joint=encoder)
 
     @property
     def device(self) -> torch.device:
@@ -106,13 +84,17 @@ class Tora2Pipeline:
         path: str | Path,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        adapter: str | Path | None = None,
+        encoders: Encoders | None = None,
     ) -> "Tora2Pipeline":
-        """Load a folder written by `save_pretrained`, or the bundled model with `"tiny"`.
+        """Load a folder written by `save_pretrained`, the bundled model, or a CogVideoX.
 
         Args:
-            path: a folder, or "tiny".
+            path: a folder, "tiny", or a diffusers folder of CogVideoX-5b, -5b-I2V or Tora.
             device: where to run; the GPU where there is one.
             dtype: of all parts; float32 on a CPU and bfloat16 on a GPU by default.
+            adapter: the adapter in any layout of `tora2.checkpoints`, in place of the folder's own.
+            encoders: picture encoders, in place of the folder's own.
 
         Raises:
             ValueError: says which file of the folder is missing or malformed.
@@ -124,33 +106,26 @@ class Tora2Pipeline:
 
         folder = TINY if str(path) == "tiny" else Path(path)
         index = read_json(folder / "model_index.json")
-        if index.pop("format", None) != FORMAT or index.pop("version", None) != VERSION:
-            raise ValueError(
-                f"{str(folder / 'model_index.json')!r} is not a Tora2 model of version {VERSION}"
-            )
-        try:
-            parts = index.pop("parts")
-            vae_kind, encoder_kind = parts["vae"], parts["encoder"]
-            info = ModelInfo(**{**index, "words": tuple(index.get("words", ()))})
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{str(folder / 'model_index.json')!r} is damaged: {error}") from None
+        info, vae_kind, encoder_kind = described(index, folder)
+        own = "transformer" if "_class_name" in index else "adapter.safetensors"
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
         if vae_kind == "PatchAutoencoder":
             vae: Any = load_module(PatchAutoencoder, PatchAutoencoderConfig, folder / "vae")
         else:
-            vae = _load_part(AutoencoderKLCogVideoX, folder / "vae")
+            vae = load_part(AutoencoderKLCogVideoX, folder / "vae")
         encoder = None
         if encoder_kind == "TinyEncoder":
             encoder = load_module(TinyEncoder, TinyEncoderConfig, folder / "image_encoder")
         pipeline = cls(
             transformer=load_transformer(folder / "transformer", dtype=dtype),
             vae=vae,
-            text_encoder=_load_part(T5EncoderModel, folder / "text_encoder"),
-            tokenizer=_load_part(AutoTokenizer, folder / "tokenizer"),
-            adapter=load_adapter(folder / "adapter.safetensors"),
+            text_encoder=load_part(T5EncoderModel, folder / "text_encoder"),
+            tokenizer=load_part(AutoTokenizer, folder / "tokenizer"),
+            adapter=load_adapter(adapter or folder / own),
             encoder=encoder,
             info=info,
+            encoders=encoders,
         )
         return pipeline.to(device, dtype)
 
@@ -189,17 +164,21 @@ class Tora2Pipeline:
 
     @torch.no_grad()
     def __call__(
-        self, scene: "Scene", callback: Callable[[int, int], None] | None = None
+        self,
+        scene: "Scene",
+        callback: Callable[[int, int], None] | None = None,
+        image: Tensor | None = None,
     ) -> Tora2Output:
         """Generate the video of a scene.
 
         Args:
             scene: prompt, entities, trajectories and sampling settings.
             callback: called with (step, steps) after every denoising step; may raise to cancel.
+            image: first frame [3, H, W] in [0, 1] of the video's size, for image-to-video models.
 
         Raises:
-            ValueError: if the scene's size or frames do not suit the model, or a picture or word
-                cannot be used.
+            ValueError: if the scene's size or frames do not suit the model, a picture or word
+                cannot be used, or an image is given to a text-to-video model or missing.
         """
         document = self.fitted(scene.trajectories)
         tracks = sample(document)
@@ -208,6 +187,7 @@ class Tora2Pipeline:
         generator = torch.Generator().manual_seed(settings.seed)
         shape = (1, 16, (document.frames - 1) // 4 + 1, document.height // 8, document.width // 8)
         noise = torch.randn(shape, generator=generator).to(self.device)
+        image_latents = self._image_latents(image, shape)
         latents = sample_latents(
             self.transformer,
             make_scheduler(settings.scheduler),
@@ -220,12 +200,29 @@ class Tora2Pipeline:
             dynamic=settings.dynamic_guidance,
             motion=settings.motion,
             appearance=settings.appearance,
+            image_latents=image_latents,
             generator=generator,
             callback=callback,
         )
         video = decode_video(self.vae, latents.to(self.dtype))[0].float().cpu()
         frames = ((video.permute(1, 2, 3, 0) + 1) / 2).clamp(0, 1)
         return Tora2Output(frames=frames, latents=latents, tracks=tracks)
+
+    def _image_latents(self, image: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
+        """The first frame's latents, followed by zeros, as CogVideoX-I2V reads them."""
+        wanted = self.transformer.config.in_channels > shape[1]
+        if wanted != (image is not None):
+            need = "needs a first frame" if wanted else "is a text-to-video one and takes no image"
+            raise ValueError(f"this model {need}")
+        if image is None:
+            return None
+        size = (3, shape[3] * 8, shape[4] * 8)
+        if tuple(image.shape) != size:
+            raise ValueError(f"the image has shape {tuple(image.shape)}; expected {size}")
+        frame = (image * 2 - 1)[None, :, None].to(self.device, self.dtype)
+        first = encode_video(self.vae, frame).float()
+        rest = first.new_zeros(*shape[:2], shape[2] - 1, *shape[3:])
+        return torch.cat([first, rest], dim=2)
 
     def fitted(self, document: TrajectoryDocument) -> TrajectoryDocument:
         """The document itself, if the model can make a video of its size and frames."""
@@ -249,7 +246,7 @@ class Tora2Pipeline:
 
     def condition(self, scene: "Scene", tracks: Tracks) -> Tora2Conditioning | None:
         """The conditioning of a scene; None where it has neither entities nor tracks."""
-        entities = [self._entity(e.word, e.images, e.strength) for e in scene.entities]
+        entities = [self._entity(entity) for entity in scene.entities]
         latent = self.motion_latent(tracks) if len(tracks.entity) else None
         if latent is None and not entities:
             return None
@@ -266,7 +263,8 @@ class Tora2Pipeline:
         picture = flow_rgb(flow).transpose(0, 1)[None].float() / 127.5 - 1
         return encode_video(self.vae, picture.to(self.device, self.dtype))
 
-    def _entity(self, word: str, images: tuple[Path, ...], strength: float) -> EntityCondition:
+    def _entity(self, entity: "SceneEntity") -> EntityCondition:
+        word = entity.word
         if self.info.words and word.lower() not in self.info.words:
             raise ValueError(
                 f"word {word!r} is not one that this model knows; "
@@ -274,19 +272,6 @@ class Tora2Pipeline:
             )
         ids = token_ids(self.tokenizer, [word], self.info.text_tokens)
         hidden, mask = encode_words(self.text_encoder, ids)
-        if images and self.encoder is None:
-            raise ValueError("this model has no picture encoder, so reference pictures are unused")
-        pictures = [on_white(load_picture(image)) for image in images]
-        features = self.encoder.encode(pictures) if self.encoder and pictures else []
-        return EntityCondition(tuple(features), hidden[0, mask[0]], strength)
-
-
-def _load_part(kind: Any, folder: Path) -> Any:
-    """A part in its library's own folder, from the disk alone: a missing one is never fetched."""
-    if not folder.is_dir():
-        raise ValueError(f"{str(folder)!r} does not exist; expected a folder of the model")
-    try:
-        return kind.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{str(folder)!r} cannot be loaded: {reason}") from error
+        pictures = [load_picture(image) for image in entity.images]
+        encoded = encode_entity(self.encoders, pictures, word, entity.kind)
+        return EntityCondition(encoded.pictures, hidden[0, mask[0]], entity.strength)

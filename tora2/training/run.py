@@ -12,8 +12,9 @@ from tqdm import tqdm
 from ..checkpoints.module_folder import load_module, save_module
 from ..encoders.tiny import TinyEncoder
 from ..files import atomic_path
+from ..model_folder import ModelInfo
 from ..models.autoencoder import PatchAutoencoder
-from ..pipeline import ModelInfo, Tora2Pipeline
+from ..pipeline import Tora2Pipeline
 from .autoencoder import reconstruction_psnr, train_autoencoder
 from .config import TrainConfig, load_config
 from .curves import plot_curves

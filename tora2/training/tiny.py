@@ -113,5 +113,5 @@ def make_adapter(config: TrainConfig) -> Tora2Adapter:
     if adapter.extractor is not None:
         # Without batch statistics the residual stream would double its variance at every block.
         for block in adapter.extractor.body:
-            block.block2.weight.data.mul_(0.3)
+            block.get_parameter("block2.weight").data.mul_(0.3)
     return adapter

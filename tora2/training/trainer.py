@@ -49,6 +49,8 @@ class Trainer:
     def __init__(self, config: TrainConfig, pipeline: Tora2Pipeline, pool: ClipPool) -> None:
         self.config, self.pipeline, self.pool = config, pipeline, pool
         self.output = Path(config.output)
+        if pipeline.encoder is None:
+            raise ValueError("the pipeline has no picture encoder to train")
         self.parts = nn.ModuleDict(
             {
                 "transformer": pipeline.transformer,
