@@ -25,7 +25,8 @@ from ...tora2.encoders.entity import Encoders
 from ...tora2.encoders.face import FaceEncoder, InsightFace
 from ...tora2.encoders.features import PictureFeatures
 from ...tora2.encoders.fingerprint import fingerprint
-from ...tora2.encoders.onnx import OnnxPrior, providers
+from ...tora2.encoders.loading import note
+from ...tora2.encoders.onnx import providers
 from ...tora2.encoders.protocols import Box, Face
 from ...tora2.encoders.registry import EncoderEntry, entry, object_entry
 from .adapters import AdapterPatcher
@@ -147,31 +148,20 @@ def load_encoders(
     Raises:
         ValueError: if something chosen cannot be used.
     """
-    notes = []
     semantic = None if clip_vision is None else HostSemantic(clip_vision)
-    if semantic is None:
-        notes.append(f"No semantic encoder: connect DINOv2 as CLIP_VISION. {_get('dinov2')}")
-    else:
-        notes.append(f"Semantic: DINOv2, {semantic.dim} channels. {entry('dinov2').licence}")
-    faces = None
-    if face is None:
-        notes.append(f"No face encoder: people take the object branch. {_get('insightface')}")
-    else:
+    faces = prior = face_entry = prior_entry = None
+    if face is not None:
         networks = _load_face(face, recogniser)
         faces = FaceEncoder(networks, networks)
-        licence = entry("auraface" if "aura" in f"{face}{recogniser}".lower() else "insightface")
-        notes.append(f"Face: {recogniser or face}, {networks.dim} channels. {licence.licence}")
-    prior = None
-    if object is None:
-        notes.append(f"No object encoder: only faces can be encoded. {_get('maskrcnn')}")
-    else:
-        prior, chosen = _load_object(object)
-        notes.append(f"Object: {object}, {prior.dim} channels. {chosen.licence}")
-    return Encoders(semantic, faces, prior, cache=_cache(disk), notes=tuple(notes))
-
-
-def _get(name: str) -> str:
-    return f"Get {entry(name).files}."
+        face_entry = entry("auraface" if "aura" in f"{face}{recogniser}".lower() else "insightface")
+    if object is not None:
+        prior, prior_entry = _load_object(object)
+    notes = (
+        note("semantic", None if semantic is None else entry("dinov2")),
+        note("face", face_entry, recogniser or face or ""),
+        note("object", prior_entry, object or ""),
+    )
+    return Encoders(semantic, faces, prior, cache=_cache(disk), notes=notes)
 
 
 def _load_face(folder: str, recogniser: str | None) -> HostFace:
@@ -185,12 +175,12 @@ def _load_face(folder: str, recogniser: str | None) -> HostFace:
 def _load_object(name: str) -> tuple[HostObject, EncoderEntry]:
     path = _locate(name, OBJECTS, object_files())
     chosen = object_entry(path)
+    if chosen.name == "maskrcnn":
+        network = chosen.load(path, "cpu")
+        return HostObject(network, hold(network)), chosen
     device = model_management.get_torch_device()
-    network = chosen.load(path, device if path.endswith(".onnx") else "cpu")
-    sessions = isinstance(network, OnnxPrior)
-    return HostObject(
-        network, hold_sessions(network, device) if sessions else hold(network)
-    ), chosen
+    network = chosen.load(path, device)
+    return HostObject(network, hold_sessions(network, device)), chosen
 
 
 @lru_cache(maxsize=2)

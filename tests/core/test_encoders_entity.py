@@ -17,6 +17,7 @@ from tora2.encoders.entity import MAX_PICTURES, Encoders, Entity, encode_entity
 from tora2.encoders.entity_file import load_entity, save_entity
 from tora2.encoders.face import FaceEncoder
 from tora2.encoders.features import PictureFeatures
+from tora2.encoders.loading import load_encoders, note
 from tora2.encoders.pictures import Picture
 from tora2.encoders.protocols import Face
 from tora2.encoders.registry import EncoderEntry, entries, entry, register
@@ -319,3 +320,18 @@ def test_the_registry() -> None:
         register(entry("osnet"))
     with pytest.raises(ValueError, match="part is 'ear'"):
         EncoderEntry("x", "ear", 1, "", "", lambda path, device: None)
+
+
+def test_what_is_missing_and_licences_are_told(monkeypatch) -> None:
+    monkeypatch.setattr("tora2.encoders.loading.find_spec", lambda name: None)
+    encoders = load_encoders()
+    assert (encoders.semantic, encoders.face, encoders.object) == (None, None, None)
+    assert [text.split(":")[0] for text in encoders.notes] == [
+        "No semantic encoder",
+        "No face encoder",
+        "No object encoder",
+    ]
+    assert "facebook/dinov2-large" in encoders.notes[0]
+    assert "python -m pip install insightface onnxruntime" in encoders.notes[1]
+    assert note("face", entry("insightface"), "buffalo_l").startswith("Face: buffalo_l. ")
+    assert "non-commercial" in note("face", entry("insightface"))

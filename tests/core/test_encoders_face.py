@@ -278,6 +278,40 @@ def test_hostile_onnx_files_are_refused(folder, tmp_path) -> None:
     assert "evil" not in sys.modules
 
 
+def test_networks_that_do_not_do_what_they_say_are_one_sentence(folder, faces, tmp_path) -> None:
+    onnx = pytest.importorskip("onnx", reason="the onnx package makes the hostile files")
+    from onnx import TensorProto, helper, numpy_helper
+
+    def liar(name: str, shape: list[int], value) -> Path:
+        """Says that it gives 512 numbers."""
+        size = numpy_helper.from_array(torch.tensor(shape).numpy(), "shape")
+        graph = helper.make_graph(
+            [
+                helper.make_node("ConstantOfShape", ["shape"], ["huge"]),
+                helper.make_node("ReduceSum", ["input"], ["sum"], keepdims=0),
+                helper.make_node("Add", ["huge", "sum"], ["out"]),
+            ],
+            name,
+            [helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, 3, 112, 112])],
+            [helper.make_tensor_value_info("out", TensorProto.FLOAT, value)],
+            [size],
+        )
+        opsets = [helper.make_opsetid("", 13)]
+        onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / name)
+        return tmp_path / name
+
+    image = picture(200, 200, (80, 80, 14))
+    face = find(faces, image).faces[0]
+    short = InsightFace(folder, recogniser=liar("short.onnx", [1, 7], [None, 512]))
+    with pytest.raises(ValueError, match="7 numbers came out in place of 512"):
+        short.embed(image, face)
+    bomb = liar("bomb.onnx", [2**40, 512], [None, 512])
+    with pytest.raises(ValueError, match="bomb.onnx cannot be run|antelopev2 cannot be run"):
+        InsightFace(folder, recogniser=bomb).embed(image, face)
+    with pytest.raises(ValueError, match="bomb.onnx cannot be run"):
+        onnx_files.OnnxPrior(bomb, "cpu").encode(image, (0, 0, 9, 9))
+
+
 @pytest.fixture
 def reid(tmp_path):
     """ONNX networks with OSNet's and MASA's signatures: the mean colour of what they are shown."""

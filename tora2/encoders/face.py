@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from .fingerprint import file_fingerprint
-from .onnx import Signature, providers, session_errors, signature
+from .onnx import Signature, providers, running, signature
 from .protocols import Face, FaceDetector, FaceRecogniser
 
 INSTALL = "python -m pip install insightface onnxruntime"
@@ -100,7 +100,8 @@ class InsightFace:
     def detect(self, image: Tensor) -> Sequence[Face]:
         """uint8 [3, H, W] to the faces in it."""
         detector, _ = self._load()
-        boxes, points = detector.detect(_bgr(image), input_size=_DETECTION_SIZE)
+        with running(self._detector):
+            boxes, points = detector.detect(_bgr(image), input_size=_DETECTION_SIZE)
         if points is None:
             raise ValueError(f"{self._detector} gives no landmarks; expected a detector with five")
         return [
@@ -115,21 +116,19 @@ class InsightFace:
 
         _, recogniser = self._load()
         points = np.array(face.points, dtype=np.float32)
-        aligned = face_align.norm_crop(_bgr(image), points, recogniser.input_size[0])
-        return torch.from_numpy(np.array(recogniser.get_feat(aligned))).flatten().float()
+        with running(self._recogniser):
+            aligned = face_align.norm_crop(_bgr(image), points, recogniser.input_size[0])
+            vector = torch.from_numpy(np.array(recogniser.get_feat(aligned))).flatten().float()
+            if len(vector) != self.dim:
+                raise ValueError(f"{len(vector)} numbers came out in place of {self.dim}")
+        return vector
 
     def _load(self) -> tuple[Any, Any]:
         if self._networks is None:
             zoo, where = _model_zoo(), providers(self.device)
-            try:
+            with running(self._detector.parent):
                 detector, recogniser = (zoo.get_model(str(x), providers=where) for x in self.files)
-            except session_errors() as error:
-                reason = str(error).splitlines()[0]
-                raise ValueError(
-                    f"{self._detector.parent} cannot be run ({reason}); "
-                    "expected insightface's ONNX files"
-                ) from error
-            detector.prepare(0, input_size=_DETECTION_SIZE)
+                detector.prepare(0, input_size=_DETECTION_SIZE)
             self._networks = detector, recogniser
         return self._networks
 

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,11 +134,17 @@ def _with_subgraphs(node: Any) -> Iterator[Any]:
             yield from _nodes(graph)
 
 
-def session_errors() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises; its exceptions share no base of their own."""
-    state = runtime().capi.onnxruntime_pybind11_state
-    found = [x for x in vars(state).values() if isinstance(x, type) and issubclass(x, Exception)]
-    return (RuntimeError, ValueError, *found)
+@contextmanager
+def running(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what onnxruntime raises about a file into a ValueError with one sentence."""
+    state = runtime().capi.onnxruntime_pybind11_state  # its exceptions share no base of their own
+    own = [x for x in vars(state).values() if isinstance(x, type) and issubclass(x, Exception)]
+    raised: tuple[type[Exception], ...] = (RuntimeError, ValueError, IndexError, MemoryError, *own)
+    try:
+        yield
+    except raised as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path} cannot be run ({reason}); expected another network") from error
 
 
 class OnnxPrior:
@@ -184,13 +191,8 @@ class OnnxPrior:
     def _load(self) -> Any:
         if self._session is None:
             where = providers(self.device)
-            try:
+            with running(self.path):
                 self._session = runtime().InferenceSession(os.fspath(self.path), providers=where)
-            except session_errors() as error:
-                reason = str(error).splitlines()[0]
-                raise ValueError(
-                    f"{self.path} cannot be run ({reason}); expected an ONNX network"
-                ) from error
         return self._session
 
     def encode(self, image: Tensor, box: Box) -> Tensor:
@@ -207,4 +209,9 @@ class OnnxPrior:
         if len(self._names) == 2:
             scaled = [box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y]
             feed[self._names[1]] = torch.tensor([scaled]).numpy()
-        return torch.from_numpy(self._load().run(None, feed)[0]).flatten().float()
+        session = self._load()
+        with running(self.path):
+            vector = torch.from_numpy(session.run(None, feed)[0]).flatten().float()
+            if len(vector) != self.dim:
+                raise ValueError(f"{len(vector)} numbers came out in place of {self.dim}")
+        return vector
