@@ -104,7 +104,7 @@ function layer(store, t, entity) {
     },
     entity ? swatch(store, t, entity) : el("span", { class: "tora2-dot" }),
     entity ? nameField(store, t, entity) : el("span", { class: "tora2-name" }, t("freeTracks")),
-    ...(entity && entity.id === state.entity ? entityActions(store, t, entity.id) : []),
+    entity && entity.id === state.entity && entityActions(store, t, entity.id),
     solo,
     ...flags(store, t, key),
   );
@@ -150,7 +150,7 @@ function trackRow(store, t, track) {
     fast && el("span", { class: "tora2-fast", title: t("tooFast", { tracks: track.id }) }, "▲"),
     !partly &&
       el("span", { class: "tora2-note" }, n === 1 ? t("oneAnchor") : t("trackPoints", { n })),
-    ...(partly ? trackActions(store, t, track.id) : []),
+    partly && trackActions(store, t, track.id),
     ...flags(store, t, track.id),
   );
   return row;
@@ -160,7 +160,9 @@ function trackRow(store, t, track) {
 function entityActions(store, t, id) {
   const edit = (/** @type {(doc: Doc) => Doc} */ change) => () =>
     store.edit(change(store.state.doc));
-  return [
+  return el(
+    "span",
+    { class: "tora2-actions" },
     iconButton(
       "up",
       t("moveUp"),
@@ -176,14 +178,16 @@ function entityActions(store, t, id) {
       t("deleteEntity"),
       edit((doc) => removeEntity(doc, id)),
     ),
-  ];
+  );
 }
 
 /** @param {Store} store @param {Translate} t @param {string} id */
 function trackActions(store, t, id) {
   const edit = (/** @type {(doc: Doc) => Doc} */ change) => () =>
     store.edit(change(store.state.doc));
-  return [
+  return el(
+    "span",
+    { class: "tora2-actions" },
     iconButton(
       "up",
       t("moveUp"),
@@ -199,7 +203,7 @@ function trackActions(store, t, id) {
       t("delete"),
       edit((doc) => removeTracks(doc, [id])),
     ),
-  ];
+  );
 }
 
 /** @param {Store} store @param {Translate} t @param {string} key */
