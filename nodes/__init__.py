@@ -17,12 +17,9 @@ class Tora2Extension(ComfyExtension):
         from .apply import Tora2Apply
         from .bind import Tora2Bind
         from .editor import Tora2TrajectoryEditor
-        from .entities import (
-            Tora2EncodeEntity,
-            Tora2LoadEncoders,
-            Tora2LoadEntity,
-            Tora2SaveEntity,
-        )
+        from .encoders import Tora2LoadEncoders
+        from .entities import Tora2EncodeEntity
+        from .entity_files import Tora2LoadEntity, Tora2SaveEntity
         from .image_to_video import Tora2ImageToVideo
         from .loaders import Tora2LoadAdapter, Tora2LoadModel
         from .overlay import Tora2Overlay

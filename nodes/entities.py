@@ -1,9 +1,7 @@
-"""Entities: their encoders, their reference pictures, and files to keep them in."""
+"""Entities: one person, animal or thing with its word and reference pictures."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,96 +10,11 @@ from torch import Tensor
 
 from ..tora2.encoders.detection import CHOICES, FaceChoice
 from ..tora2.encoders.entity import PREVIEW, Encoders, Entity, check_widths, encode_entity
-from ..tora2.encoders.entity_file import load_entity, save_entity
 from ..tora2.encoders.pictures import picture_from_tensor
 from ..tora2.encoders.routing import KINDS
-from .host import encoders as host_encoders
-from .host import entity_files, files, progress
+from .host import progress
 from .io_types import AdapterSocket, EncodersSocket, EntitySocket, LoadedAdapter
 from .validation import refusal
-
-NONE = "none"
-OWN = "of the folder"
-CACHES = ("memory", "memory and disk")
-
-
-class Tora2LoadEncoders(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="Tora2LoadEncoders",
-            display_name="Tora2 Load Encoders",
-            category="Tora2/loaders",
-            description="The networks that look at reference pictures. Each is optional; the "
-            "report says what the absent ones mean, and the licence of the others.",
-            search_aliases=["insightface", "dinov2", "face id", "reid", "ip adapter"],
-            inputs=[
-                io.ClipVision.Input(
-                    "clip_vision",
-                    optional=True,
-                    tooltip="DINOv2 from Load CLIP Vision (facebook/dinov2-large): what a picture "
-                    "shows, for every picture.",
-                ),
-                io.Combo.Input(
-                    "face",
-                    options=[NONE, *host_encoders.face_folders()],
-                    default=NONE,
-                    tooltip="A folder in models/insightface with a face detector and a recogniser, "
-                    "such as antelopev2. For non-commercial research only. Needs insightface.",
-                ),
-                io.Combo.Input(
-                    "object",
-                    options=[NONE, *host_encoders.object_files()],
-                    default=NONE,
-                    tooltip="A file in models/detection: torchvision's Mask R-CNN, or an identity "
-                    "network as ONNX. For animals, things, and people whose face is not seen.",
-                ),
-                io.Combo.Input(
-                    "face_recogniser",
-                    options=[OWN, *host_encoders.recognisers()],
-                    default=OWN,
-                    advanced=True,
-                    tooltip="Another recogniser in place of the folder's, such as AuraFace.",
-                ),
-                io.Combo.Input(
-                    "cache",
-                    options=list(CACHES),
-                    default=CACHES[0],
-                    advanced=True,
-                    tooltip="Where results are kept, so that a picture is encoded once. On disk "
-                    "they outlive a restart, in the user folder, at most 1 GiB.",
-                ),
-            ],
-            outputs=[
-                EncodersSocket.Output(display_name="encoders", tooltip="For Tora2 Encode Entity."),
-                io.String.Output(
-                    display_name="report", tooltip="What is loaded, what is missing, and licences."
-                ),
-            ],
-        )
-
-    @classmethod
-    def validate_inputs(cls, **inputs: Any) -> bool | str:
-        return refusal(cls, inputs)
-
-    @classmethod
-    def execute(
-        cls,
-        face: str,
-        object: str,
-        face_recogniser: str = OWN,
-        cache: str = CACHES[0],
-        clip_vision: Any = None,
-    ) -> io.NodeOutput:
-        loaded = host_encoders.load_encoders(
-            clip_vision,
-            None if face == NONE else face,
-            None if face_recogniser == OWN else face_recogniser,
-            None if object == NONE else object,
-            cache == CACHES[1],
-        )
-        report = "\n".join(loaded.notes)
-        return io.NodeOutput(loaded, report, ui=ui.PreviewText(report))
 
 
 class Tora2EncodeEntity(io.ComfyNode):
@@ -265,102 +178,7 @@ class Tora2EncodeEntity(io.ComfyNode):
             entity = more_of.with_pictures_of(entity)
         if config is not None:
             check_widths(entity, config.semantic_dim, config.face_dim, config.object_dim)
-        return _shown(entity, cls)
-
-
-class Tora2SaveEntity(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="Tora2SaveEntity",
-            display_name="Tora2 Save Entity",
-            category="Tora2/entities",
-            description="Keeps an entity in a file, with a thumbnail, so that it can be used again "
-            "and shared. The file holds a likeness: its features and the crops.",
-            search_aliases=["save character", "save face", "export entity"],
-            is_output_node=True,
-            inputs=[
-                EntitySocket.Input("entity", tooltip="From Tora2 Encode Entity."),
-                io.String.Input(
-                    "filename_prefix",
-                    default=f"{entity_files.FOLDER}/entity",
-                    tooltip="Folder and name inside the output folder; a number is added.",
-                ),
-            ],
-            outputs=[
-                EntitySocket.Output(display_name="entity", tooltip="The same entity."),
-            ],
-        )
-
-    @classmethod
-    def validate_inputs(cls, **inputs: Any) -> bool | str:
-        prefix = inputs.get("filename_prefix")
-        return refusal(cls, inputs, lambda: files.check_prefix(prefix) if prefix else None)
-
-    @classmethod
-    def execute(cls, entity: Entity, filename_prefix: str) -> io.NodeOutput:
-        path, name, subfolder = files.output_path(filename_prefix, ".safetensors")
-        save_entity(entity, path)
-        shown: dict[str, Any] = {"text": (f"Saved as {Path(subfolder, name).as_posix()}",)}
-        if entity.preview is not None and len(entity.preview):
-            shown = {**ui.PreviewImage(_images(entity.preview), cls=cls).as_dict(), **shown}
-        return io.NodeOutput(entity, ui=shown)
-
-
-class Tora2LoadEntity(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="Tora2LoadEntity",
-            display_name="Tora2 Load Entity",
-            category="Tora2/entities",
-            description="An entity that was saved or shared. It suits adapters that read the same "
-            "encoders.",
-            search_aliases=["load character", "import entity"],
-            inputs=[
-                io.Combo.Input(
-                    "file",
-                    options=entity_files.choices(),
-                    tooltip="A file in the input folder, or one of the output folder's "
-                    f"{entity_files.FOLDER}.",
-                ),
-                io.String.Input(
-                    "word",
-                    default="",
-                    tooltip="What the prompt calls it; empty for the word that was saved.",
-                ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    tooltip="Multiplies the strength that was saved.",
-                ),
-            ],
-            outputs=[
-                EntitySocket.Output(display_name="entity", tooltip="For Tora2 Bind."),
-                io.Image.Output(display_name="preview", tooltip="The crops that were looked at."),
-                io.String.Output(display_name="report", tooltip="The branches taken, and why."),
-            ],
-        )
-
-    @classmethod
-    def validate_inputs(cls, **inputs: Any) -> bool | str:
-        return refusal(cls, inputs)
-
-    @classmethod
-    def fingerprint_inputs(cls, **inputs: Any) -> Any:
-        changed = Path(entity_files.locate(inputs["file"])).stat().st_mtime_ns
-        return [changed, *(inputs[name] for name in sorted(inputs))]
-
-    @classmethod
-    def execute(cls, file: str, word: str = "", strength: float = 1.0) -> io.NodeOutput:
-        entity = load_entity(entity_files.locate(file))
-        entity = replace(
-            entity, word=word.strip() or entity.word, strength=entity.strength * strength
-        )
-        return _shown(entity, cls)
+        return shown(entity, cls)
 
 
 def _pairs(images: Tensor, mask: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
@@ -377,17 +195,18 @@ def _pairs(images: Tensor, mask: Tensor | None) -> list[tuple[Tensor, Tensor | N
     return list(zip(images, masks, strict=True))
 
 
-def _shown(entity: Entity, cls: type[io.ComfyNode]) -> io.NodeOutput:
+def shown(entity: Entity, cls: type[io.ComfyNode]) -> io.NodeOutput:
+    """An entity, its crops and its reasons, as outputs and on the node."""
     lines = [f"'{entity.word}', {len(entity.pictures)} pictures", entity.reason]
     report = "\n".join(line for line in lines if line)
-    shown: dict[str, Any] = {"text": (report,)}
+    view: dict[str, Any] = {"text": (report,)}
     preview = torch.ones(1, PREVIEW, PREVIEW, 3)
     if entity.preview is not None and len(entity.preview):
-        preview = _images(entity.preview)
-        shown = {**ui.PreviewImage(preview, cls=cls).as_dict(), **shown}
-    return io.NodeOutput(entity, preview, report, ui=shown)
+        preview = as_images(entity.preview)
+        view = {**ui.PreviewImage(preview, cls=cls).as_dict(), **view}
+    return io.NodeOutput(entity, preview, report, ui=view)
 
 
-def _images(preview: Tensor) -> Tensor:
+def as_images(preview: Tensor) -> Tensor:
     """uint8 [P, 3, H, W] to the host's [P, H, W, 3] in [0, 1]."""
     return preview.movedim(1, -1).float() / 255

@@ -5,6 +5,7 @@ import inspect
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,14 @@ NODES = ("Tora2LoadEncoders", "Tora2EncodeEntity", "Tora2SaveEntity", "Tora2Load
 
 @pytest.fixture(scope="module")
 def entities(pack: builders.Pack) -> Any:
-    return pack("nodes.entities")
+    """The four nodes."""
+    homes = ("encoders", "entities", "entity_files", "entity_files")
+    return SimpleNamespace(
+        **{
+            name: getattr(pack(f"nodes.{home}"), name)
+            for name, home in zip(NODES, homes, strict=True)
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +105,6 @@ def test_the_hosts_dinov2_gives_the_librarys_tokens(dinos, encoders) -> None:
 
 
 def test_other_clip_visions_are_refused(encoders) -> None:
-    from types import SimpleNamespace
-
     with pytest.raises(ValueError, match="CLIP_VISION is a siglip_vision_model, expected DINOv2"):
         encoders.HostSemantic(SimpleNamespace(model_type="siglip_vision_model"))
 
