@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from ..fields import load_json
-from ..models.adapter import CAPABILITIES
+from ..models.config import CAPABILITIES
 from . import sources
 from .adapter_format import empty_adapter, is_adapter_file, read_config
 from .assigning import check_plain
