@@ -38,7 +38,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, target)
     except OSError as error:
-        if error.filename in (None, os.fspath(temporary)):  # a full disk names no file, or ours
+        ours = error.filename in (None, os.fspath(temporary))  # a full disk names no file
+        if error.errno is not None and ours:
             error.filename = os.fspath(target)
         raise
     finally:

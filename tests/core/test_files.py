@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -41,6 +42,18 @@ def test_missing_folder_and_folder_as_target_are_named(tmp_path: Path) -> None:
             pass
     with pytest.raises(IsADirectoryError, match="it is a folder"), atomic_path(tmp_path):
         pass
+
+
+def test_an_error_without_a_file_names_the_target(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    with pytest.raises(OSError, match=r"No space left on device: .*a\.json") as full:
+        with atomic_path(target):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert full.value.filename == str(target)
+    with pytest.raises(OSError, match="^in our own words$"), atomic_path(target):
+        raise OSError("in our own words")
+    with pytest.raises(FileNotFoundError, match="other"), atomic_path(target):
+        (tmp_path / "other").read_bytes()
 
 
 def test_mode_follows_the_umask(tmp_path: Path) -> None:
