@@ -17,6 +17,7 @@ from comfy.patcher_extension import CallbacksMP, WrappersMP
 
 from ...tora2.conditioning import Tora2Conditioning
 from ..io_types import BoundConditioning
+from .corrections import correct
 
 KEY = "tora2"
 
@@ -40,11 +41,13 @@ def inject(
 ) -> ModelPatcher:
     """A clone of `model` that follows a bound conditioning; `model` itself stays as it is.
 
+    A model of another loader than ours is corrected on the way.
+
     Raises:
         ValueError: if the adapter was made for another transformer.
     """
     check_fits(model, bound)
-    patched = model.clone()
+    patched = correct(model)
     injection = Injection(model, bound, motion, appearance)
     for layer in range(bound.conditioning.adapter.config.layers):
         for norm, patch in (("norm1", injection.norm1), ("norm2", injection.norm2)):

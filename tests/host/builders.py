@@ -43,15 +43,15 @@ def transformer(
     return model.requires_grad_(False)
 
 
-def host_model(reference: CogVideoXTransformer3DModel) -> Any:
-    """The same weights as the host detects and loads them: an uncorrected MODEL in float32."""
+def host_model(reference: CogVideoXTransformer3DModel, dtype: torch.dtype = torch.float32) -> Any:
+    """The same weights as the host detects and loads them: an uncorrected MODEL."""
     import comfy.sd
 
     weights = {name: x.clone() for name, x in reference.state_dict().items()}
     if "patch_embed.pos_embedding" in weights:  # the host assumes CogVideoX-5B-I2V's own grid
         weights["patch_embed.pos_embedding"] = torch.zeros(1, 17776, 192)
     model = comfy.sd.load_diffusion_model_state_dict(
-        convert_transformer(weights, "comfy"), model_options={"dtype": torch.float32}
+        convert_transformer(weights, "comfy"), model_options={"dtype": dtype}
     )
     assert model is not None
     return model

@@ -210,3 +210,34 @@ def test_a_model_of_another_width_is_refused(pack: builders.Pack, reference: Any
     )
     with pytest.raises(ValueError, match="small was made for 3 blocks of 128 channels but .* 192"):
         injected(pack, builders.host_model(wide))
+
+
+def test_a_model_of_another_loader_is_corrected(pack: builders.Pack, reference: Any) -> None:
+    theirs = injected(pack, builders.host_model(reference))
+    ours = injected(pack, corrected(pack, reference))
+    assert torch.equal(sampled(theirs), sampled(ours))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e4m3fn"])
+def test_models_in_other_types(pack: builders.Pack, reference: Any, dtype: str) -> None:
+    """The adapter computes in its own type beside a model of any other."""
+    model = builders.host_model(reference, getattr(torch, dtype))
+    patched = injected(pack, model)
+    plain = pack("nodes.host.corrections").correct(model)
+    expected = sampled(injected(pack, corrected(pack, reference)))
+    got = sampled(patched)
+    assert got.isfinite().all()
+    assert error(got, expected) < 0.3 < error(sampled(plain), expected)
+
+
+def test_an_adapter_loads_whole_or_not_at_all(pack: builders.Pack) -> None:
+    from comfy.model_patcher import ModelPatcher
+
+    whole = pack("nodes.host.adapters").manage(builders.adapter(pack))
+    plain = ModelPatcher(whole.model, whole.load_device, whole.offload_device)
+    little = {"device_to": torch.device("meta"), "lowvram_model_memory": 0.1}
+    plain.load(**little)
+    assert not any(p.is_meta for p in whole.model.parameters())  # what --novram would do
+    whole.load(**little)
+    assert all(p.is_meta for p in whole.model.parameters())
+    assert whole.partially_unload(torch.device("cpu"), 1e9) == 0

@@ -74,7 +74,9 @@ def test_translations_are_complete_and_current(host: Any, language: str) -> None
             for input in schema.inputs:
                 assert entry["inputs"][input.id]["tooltip"] == input.tooltip, f"{name}.{input.id}"
     main = json.loads((folder / "main.json").read_text(encoding="utf-8"))
-    categories = {part for n in own(host).values() for part in n.define_schema().category.split("/")}
+    categories = {
+        part for n in own(host).values() for part in n.define_schema().category.split("/")
+    }
     assert set(main["nodeCategories"]) == categories
 
 
@@ -134,9 +136,7 @@ JUNK = [
 
 
 @pytest.mark.parametrize(("node", "inputs", "expected"), JUNK)
-def test_junk_is_refused_with_a_sentence(
-    host: Any, node: str, inputs: dict, expected: str
-) -> None:
+def test_junk_is_refused_with_a_sentence(host: Any, node: str, inputs: dict, expected: str) -> None:
     good, details = validated(host, node, **inputs)
     assert not good
     assert expected in details and next(iter(inputs)) in details
@@ -276,7 +276,10 @@ def test_loading_from_the_folders(
     from tora2.models.adapter import Tora2Adapter, Tora2Config
 
     files = pack("nodes.host.files")
-    for folder, extensions in ((files.ADAPTERS, {".safetensors"}), (files.TRANSFORMERS, {".safetensors"})):
+    for folder, extensions in (
+        (files.ADAPTERS, {".safetensors"}),
+        (files.TRANSFORMERS, {".safetensors"}),
+    ):
         (tmp_path / folder).mkdir()
         entry = ([str(tmp_path / folder)], extensions)
         monkeypatch.setitem(folder_paths.folder_names_and_paths, folder, entry)
@@ -287,11 +290,13 @@ def test_loading_from_the_folders(
         Tora2Adapter(Tora2Config.preset("tiny")), tmp_path / files.ADAPTERS / "mine.safetensors"
     )
     assert files.choices(files.TRANSFORMERS) == ["base"]
-    (model,) = host.NODE_CLASS_MAPPINGS["Tora2LoadModel"].execute(
-        "base", "default", "as trained"
-    ).result
+    (model,) = (
+        host.NODE_CLASS_MAPPINGS["Tora2LoadModel"].execute("base", "default", "as trained").result
+    )
     assert model.model.diffusion_model.dim == 128 and model.cached_patcher_init is not None
-    loaded, contents = host.NODE_CLASS_MAPPINGS["Tora2LoadAdapter"].execute("mine.safetensors").result
+    loaded, contents = (
+        host.NODE_CLASS_MAPPINGS["Tora2LoadAdapter"].execute("mine.safetensors").result
+    )
     assert contents.startswith("mine.safetensors: motion, appearance, binding; 6 blocks of 192")
     assert loaded.adapter.dtype == torch.float32
     with pytest.raises(ValueError, match="'gone' is in none of .*Published are: .*CogVideoX-5b"):

@@ -87,7 +87,11 @@ def scene(folder: Path) -> Any:
                 "frames": 17,
                 "entities": [{"id": "star"}, {"id": "circle"}],
                 "tracks": [
-                    {"id": "a", "entity": "star", "points": [{"x": 0.1, "y": 0.3}, {"x": 0.8, "y": 0.2}]},
+                    {
+                        "id": "a",
+                        "entity": "star",
+                        "points": [{"x": 0.1, "y": 0.3}, {"x": 0.8, "y": 0.2}],
+                    },
                     {"id": "b", "entity": "circle", "points": [{"x": 0.7, "y": 0.8}]},
                     {"id": "c", "points": [{"x": 0.2, "y": 0.9}, {"x": 0.4, "y": 0.6}]},
                 ],
