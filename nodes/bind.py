@@ -77,6 +77,12 @@ class Tora2Bind(io.ComfyNode):
                     tooltip="How paths are drawn for the model: at their exact positions, or at "
                     "whole pixels as Tora's code does.",
                 ),
+                io.Image.Input(
+                    "flow_video",
+                    optional=True,
+                    tooltip="A coloured optical flow to follow in place of drawn paths, such as "
+                    "that of another video. The trajectories then only bind the entities.",
+                ),
             ],
             outputs=[
                 ConditioningSocket.Output(display_name="conditioning", tooltip="For Tora2 Apply."),
@@ -111,9 +117,10 @@ class Tora2Bind(io.ComfyNode):
         clip: Any = None,
         entities: dict[str, Entity | None] | None = None,
         flow_mode: str = FLOW_MODES[0],
+        flow_video: Tensor | None = None,
     ) -> io.NodeOutput:
         given = [entity for entity in (entities or {}).values() if entity is not None]
-        bound, text, flow = bind(adapter, given, trajectories, vae, clip, flow_mode)
+        bound, text, flow = bind(adapter, given, trajectories, vae, clip, flow_mode, flow_video)
         return io.NodeOutput(bound, text, flow)
 
 
@@ -124,33 +131,55 @@ def bind(
     vae: Any,
     clip: Any,
     flow_mode: str,
+    flow_video: Tensor | None = None,
 ) -> tuple[BoundConditioning, str, Tensor]:
     """The conditioning of a clip, the report, and the flow picture [T, H, W, 3] in [0, 1].
 
     Raises:
         ValueError: if an input is missing or does not suit the adapter.
     """
+    if "binding" not in loaded.adapter.capabilities:
+        clip = None  # words take part in the binding alone
     with progress.steps(_STAGES) as advance:
         matches = match(entities, document)
-        if clip is None or "binding" not in loaded.adapter.capabilities:
+        if clip is None:
             matches = [one for one in matches if one.entity.pictures]
         tracks = None if document is None else owned_tracks(sample(document), matches)
-        latent, flow = None, torch.ones(1, 64, 64, 3)
-        if document is not None and tracks is not None and len(tracks.entity):
+        flow = latent = size = None
+        if flow_video is not None:
+            flow = checked_flow(flow_video, document)
+        elif document is not None and tracks is not None and len(tracks.entity):
             flow = flow_picture(document, tracks, flow_mode, loaded.flow_sigma)
-            advance()
+        advance()
+        if flow is not None:
             latent = motion_latent(loaded, flow, vae)
+            size = (flow.shape[2], flow.shape[1], flow.shape[0])
         advance()
         conditions = [entity_condition(loaded, one, clip) for one in matches]
         advance()
         adapter = adapters.on_device(loaded.patcher)
         conditioning = Tora2Conditioning.build(adapter, latent, conditions, tracks)
-        size = None
-        if document is not None and latent is not None:
-            size = (document.width, document.height, document.frames)
-        rest = loaded.patcher.offload_device
-        bound = BoundConditioning(conditioning.to(rest), loaded, size)
-        return bound, report(matches, document, clip is not None), flow
+        bound = BoundConditioning(conditioning.to(loaded.patcher.offload_device), loaded, size)
+        shown = torch.ones(1, 64, 64, 3) if flow is None else flow
+        return bound, report(matches, document, clip is not None), shown
+
+
+def checked_flow(video: Tensor, document: TrajectoryDocument | None) -> Tensor:
+    """A given flow picture [T, H, W, 3] that fits the model and the trajectories."""
+    frames, height, width = video.shape[:3]
+    if frames % 4 != 1 or width % 16 or height % 16:
+        raise ValueError(
+            f"flow_video has {frames} frames at {width}x{height}, "
+            "expected 4k + 1 frames and sides that are multiples of 16"
+        )
+    if document is not None and len(document.tracks):
+        size = (document.frames, document.height, document.width)
+        if size != (frames, height, width):
+            raise ValueError(
+                f"flow_video has {frames} frames at {width}x{height} but the trajectories are "
+                f"drawn for {size[0]} at {size[2]}x{size[1]}; give both one size"
+            )
+    return video[..., :3]
 
 
 def flow_picture(document: TrajectoryDocument, tracks: Tracks, mode: str, sigma: float) -> Tensor:

@@ -301,3 +301,24 @@ def test_loading_from_the_folders(
     assert loaded.adapter.dtype == torch.float32
     with pytest.raises(ValueError, match="'gone' is in none of .*Published are: .*CogVideoX-5b"):
         files.locate(files.TRANSFORMERS, "gone", (pack("tora2.checkpoints.sources").BASE,))
+
+
+def test_a_flow_video_takes_the_place_of_drawn_paths(host: Any, pack: builders.Pack) -> None:
+    class Vae:
+        first_stage_model = None
+
+        def encode(self, frames: torch.Tensor) -> torch.Tensor:
+            self.seen = frames
+            return torch.ones(1, 16, 5, 12, 12)
+
+    adapters, types = pack("nodes.host.adapters"), pack("nodes.io_types")
+    loaded = types.LoadedAdapter(adapters.manage(builders.adapter(pack)), "small")
+    node, vae = host.NODE_CLASS_MAPPINGS["Tora2Bind"], Vae()
+    video = torch.rand(17, 96, 96, 4)
+    bound, _, flow = node.execute(loaded, vae=vae, flow_video=video).result
+    assert torch.equal(vae.seen, video[..., :3]) and torch.equal(flow, vae.seen)
+    assert bound.size == (96, 96, 17) and bound.conditioning.frames == 5
+    with pytest.raises(ValueError, match="flow_video has 16 frames at 96x96, expected 4k"):
+        node.execute(loaded, vae=vae, flow_video=video[1:])
+    with pytest.raises(ValueError, match="give both one size"):
+        node.execute(loaded, document(pack, width=112), vae, flow_video=video)
