@@ -31,11 +31,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(6)}{target.suffix}")
     try:
         temporary.open("xb").close()
+        mode = temporary.stat().st_mode
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise type(error)(f"cannot write {target}: {reason} (folder {target.parent})") from error
     try:
         yield temporary
+        temporary.chmod(mode)  # a writer may have put a file of its own there
         os.replace(temporary, target)
     except OSError as error:
         ours = error.filename in (None, os.fspath(temporary))  # a full disk names no file

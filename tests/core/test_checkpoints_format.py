@@ -9,7 +9,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from tora2.checkpoints import load_adapter, save_adapter
-from tora2.models.adapter import BINDERS, Tora2Adapter, Tora2Config
+from tora2.models.adapter import Tora2Adapter, Tora2Config
+from tora2.models.config import BINDERS
 
 
 def small(**changes: object) -> Tora2Config:

@@ -192,9 +192,7 @@ def test_every_binding_arm_runs_and_binds_or_not(model: object, binder: str) -> 
 
 def test_refusals(adapter: Tora2Adapter) -> None:
     with pytest.raises(ValueError, match="entity 3 but there are 1"):
-        Tora2Conditioning.build(
-            adapter, small.motion_latent(), [small.entity()], small.tracks([3])
-        )
+        Tora2Conditioning.build(adapter, small.motion_latent(), [small.entity()], small.tracks([3]))
     with pytest.raises(ValueError, match="no motion latent"):
         Tora2Conditioning.build(adapter, None, [small.entity()], small.tracks([0]))
     motion_only = small.adapter(capabilities=("motion",))

@@ -60,8 +60,9 @@ class Inspection:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, object]:
-        """Plain JSON values."""
-        return asdict(self)
+        """Plain JSON values; what a model makes (width, frames, words) stands at the top too."""
+        made = {key: self.sizes[key] for key in BUNDLED_KEYS if key in self.sizes}
+        return {**asdict(self), **made}
 
     def __str__(self) -> str:
         dtypes = ", ".join(f"{name} ({count})" for name, count in self.dtypes.items())
