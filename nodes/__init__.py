@@ -16,6 +16,7 @@ class Tora2Extension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         from .apply import Tora2Apply
         from .bind import Tora2Bind
+        from .doctor import Tora2Doctor
         from .editor import Tora2TrajectoryEditor
         from .encoders import Tora2LoadEncoders
         from .entities import Tora2EncodeEntity
@@ -43,4 +44,5 @@ class Tora2Extension(ComfyExtension):
             Tora2ImageToVideo,
             Tora2Sampler,
             Tora2Overlay,
+            Tora2Doctor,
         ]

@@ -66,7 +66,7 @@ def _correct_rotary_grid(model: ModelPatcher) -> None:
     """a1, a2: positions are multiplied by 1.875, and other sizes are not cropped from the grid."""
     base = base_grid(model)
     head_dim = model.get_model_object(_TRANSFORMER + "attention_head_dim")
-    if not _gives_other_positions(model.get_model_object(_ROTARY), head_dim, base):
+    if not gives_other_positions(model.get_model_object(_ROTARY), head_dim, base):
         return
 
     def positions(h: int, w: int, t: int, device: Any) -> tuple[Tensor, Tensor]:
@@ -75,7 +75,7 @@ def _correct_rotary_grid(model: ModelPatcher) -> None:
     model.add_object_patch(_ROTARY, positions)
 
 
-def _gives_other_positions(
+def gives_other_positions(
     method: Callable[..., tuple[Tensor, Tensor]], head_dim: int, base: tuple[int, int]
 ) -> bool:
     for grid in (base, (4, 6)):
@@ -100,7 +100,7 @@ def _correct_learned_position(model: ModelPatcher) -> None:
     forward = model.get_model_object(_EMBED_FORWARD)
     if isinstance(forward, partial) and forward.func is _with_text_position:
         return
-    if _omits_text_position(type(embed)):
+    if omits_text_position(type(embed)):
         model.add_object_patch(_EMBED_FORWARD, partial(_with_text_position, embed, forward))
 
 
@@ -123,7 +123,7 @@ def _with_text_position(
     return joint
 
 
-def _omits_text_position(kind: Any) -> bool:
+def omits_text_position(kind: Any) -> bool:
     """Whether a small patch embedding of the host's class ignores the position of text tokens."""
     from comfy.ops import disable_weight_init
 
@@ -166,7 +166,7 @@ def _with_short_text(extra_conds: Callable[..., Any], length: int, **kwargs: Any
 
 def _correct_sampling(model: ModelPatcher) -> None:
     """b1: k-samplers hand the model a noise that is scaled up but not down again."""
-    if _scales_noise(model.get_model_object("model_sampling")):
+    if scales_noise(model.get_model_object("model_sampling")):
         model.add_object_patch("model_sampling", _Sampling(model.model.model_config, zsnr=True))
 
 
@@ -174,7 +174,7 @@ class _Sampling(ModelSamplingDiscrete, V_PREDICTION):
     """CogVideoX's schedule, with v-prediction in the scaling that the k-samplers expect."""
 
 
-def _scales_noise(sampling: Any) -> bool:
+def scales_noise(sampling: Any) -> bool:
     sigma, noise = torch.tensor([10.0]), torch.ones(1, 1)
     noisy = sampling.noise_scaling(sigma, noise.clone(), torch.zeros(1, 1), True)
     return not torch.allclose(sampling.calculate_input(sigma, noisy), noise, rtol=1e-3)

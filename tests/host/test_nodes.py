@@ -322,3 +322,33 @@ def test_a_flow_video_takes_the_place_of_drawn_paths(host: Any, pack: builders.P
         node.execute(loaded, vae=vae, flow_video=video[1:])
     with pytest.raises(ValueError, match="give both one size"):
         node.execute(loaded, document(pack, width=112), vae, flow_video=video)
+
+
+def test_the_doctor_finds_what_is_there(
+    host: Any, pack: builders.Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import folder_paths
+
+    from tora2.checkpoints import save_adapter
+    from tora2.models.adapter import Tora2Adapter, Tora2Config
+
+    files = pack("nodes.host.files")
+    for folder in (files.ADAPTERS, files.TRANSFORMERS):
+        (tmp_path / folder).mkdir()
+        entry = ([str(tmp_path / folder)], {".safetensors"})
+        monkeypatch.setitem(folder_paths.folder_names_and_paths, folder, entry)
+        monkeypatch.delitem(folder_paths.filename_list_cache, folder, raising=False)
+    (tmp_path / files.ADAPTERS / "broken.safetensors").write_bytes(b"no")
+    save_adapter(
+        Tora2Adapter(Tora2Config.preset("tiny")), tmp_path / files.ADAPTERS / "mine.safetensors"
+    )
+    (report,) = host.NODE_CLASS_MAPPINGS["Tora2Doctor"].execute(sources=True).result
+    for expected in (
+        "corrected for CogVideoX-1.0: rotary positions, learned positions, sampling, video",
+        "einops: ",
+        "diffusion_models\n- none",
+        "mine.safetensors: ",
+        "broken.safetensors",
+        "zai-org/CogVideoX-5b",
+    ):
+        assert expected in report, report
