@@ -12,11 +12,13 @@ from typing import Any
 from ..files import atomic_path
 from ..pipeline import Tora2Pipeline
 from .config import TrainConfig, load_config, read, read_yaml
-from .evaluate import evaluate_binding
+from .evaluate import BindingReport, evaluate_binding
 from .run import train
 from .spritebind import SpriteBind
 
 log = logging.getLogger(__name__)
+
+Row = tuple[str, int, dict[str, BindingReport]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class AblationConfig:
 
 
 def run_ablation(path: Path | str) -> Path:
-    """Train and measure every arm, and write `table.md` in the output folder.
+    """Train and measure every arm, and write `table.md` in the output folder after each.
 
     An arm that was finished earlier is measured without training it again.
 
@@ -53,7 +55,8 @@ def run_ablation(path: Path | str) -> Path:
     path = Path(path)
     config = read(AblationConfig, read_yaml(path), "")
     base = _changed(load_config(path.parent / config.base), config.changes)
-    rows = []
+    table = Path(config.output) / "table.md"
+    rows: list[Row] = []
     for name, changes in config.arms.items():
         for seed in config.seeds:
             arm = _changed(base, changes or {})
@@ -61,9 +64,8 @@ def run_ablation(path: Path | str) -> Path:
             log.info("arm %s, seed %d", name, seed)
             model = train(replace(arm, output=output, seed=seed))
             rows.append((name, seed, _measure(config, arm, model)))
-    table = Path(config.output) / "table.md"
-    with atomic_path(table) as temporary:
-        temporary.write_text(_table(config, base, rows), encoding="utf-8")
+            with atomic_path(table) as temporary:
+                temporary.write_text(_table(config, base, rows), encoding="utf-8")
     return table
 
 
@@ -79,7 +81,7 @@ def _changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
     return read(TrainConfig, values, "")
 
 
-def _measure(config: AblationConfig, arm: TrainConfig, model: Path) -> dict[str, Any]:
+def _measure(config: AblationConfig, arm: TrainConfig, model: Path) -> dict[str, BindingReport]:
     pipeline = Tora2Pipeline.from_pretrained(model)
     return {
         split: evaluate_binding(
@@ -89,7 +91,7 @@ def _measure(config: AblationConfig, arm: TrainConfig, model: Path) -> dict[str,
     }
 
 
-def _table(config: AblationConfig, base: TrainConfig, rows: list[Any]) -> str:
+def _table(config: AblationConfig, base: TrainConfig, rows: list[Row]) -> str:
     heads = [f"{split}: {m}" for split in config.splits for m in ("bind acc.", "TrajError px")]
     lines = [
         f"| arm | seed | {' | '.join(heads)} |",
