@@ -34,8 +34,12 @@ def run(arguments: argparse.Namespace) -> int:
     overlay = overlay_path(output)
     check_outputs(scene, output, overlay)
 
+    import torch
+
     from ..pipeline import Tora2Pipeline
 
+    # The bundled model's matrices are too small to share; threads would wait for one another.
+    torch.set_num_threads(1)
     print(f"{scene.prompt!r}, each like its picture in {SCENE.parent}")
     result = render(Tora2Pipeline.from_pretrained("tiny"), scene)
     measured = measure(result, scene)
