@@ -1,0 +1,137 @@
+"""The bundled model keeps its promises: colours of the pictures, on the paths, whichever way round.
+
+The scenes are made here with shapes, colours and paths of their own. Few clips and steps are
+enough for bounds that leave room; the figures over 256 clips are in the model card.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tora2.evaluation.sprites import dominant_hue, locate
+from tora2.pipeline import Tora2Pipeline
+from tora2.scene import Scene, parse_scene
+from tora2.training.sprites import Sprite, paint, saturated
+
+LEFT_TO_RIGHT = [{"x": 0.2, "y": 0.28}, {"x": 0.8, "y": 0.25}]
+RIGHT_TO_LEFT = [{"x": 0.8, "y": 0.72}, {"x": 0.5, "y": 0.8}, {"x": 0.22, "y": 0.7}]
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Tora2Pipeline:
+    return Tora2Pipeline.from_pretrained("tiny")
+
+
+def draw(path: Path, shape: str, hue: float, mode: str = "RGB") -> None:
+    canvas = np.ones((1, 80, 60, 3), dtype=np.float32)
+    cover = paint(canvas, Sprite(shape, saturated(hue), "plain", 22.0), np.array([[28.0, 41.0]]))
+    pixels = (canvas[0] * 255).astype(np.uint8)
+    if mode == "RGBA":
+        alpha = (cover[0] * 255).astype(np.uint8)
+        pixels = np.dstack([np.where(alpha[..., None] > 0, pixels, 0), alpha])
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    draw(tmp_path / "one.png", "heart", 0.93, "RGBA")
+    draw(tmp_path / "two.jpg", "square", 0.55)
+    tracks = [("over", "a", LEFT_TO_RIGHT), ("under", "b", RIGHT_TO_LEFT)]
+    return parse_scene(
+        {
+            "version": 1,
+            "prompt": "a heart and a square on sand",
+            "entities": [
+                {"id": "a", "word": "heart", "images": ["one.png"]},
+                {"id": "b", "word": "square", "images": ["two.jpg"]},
+            ],
+            "trajectories": {
+                "version": 1,
+                "width": 96,
+                "height": 96,
+                "frames": 17,
+                "fps": 8,
+                "entities": [{"id": "a"}, {"id": "b"}],
+                "tracks": [{"id": i, "entity": e, "points": p} for i, e, p in tracks],
+            },
+            "sampling": {"steps": 20, "guidance": 1.0, "seed": 3},
+        },
+        tmp_path,
+    )
+
+
+def colors(scene: Scene) -> list[float]:
+    hues = []
+    for entity in scene.entities:
+        picture = Image.open(entity.images[0])
+        white = Image.new("RGBA", picture.size, "white")
+        white.alpha_composite(picture.convert("RGBA"))
+        pixels = torch.from_numpy(np.array(white.convert("RGB"))).movedim(-1, 0)
+        hues.append(dominant_hue(pixels))
+    return hues
+
+
+def error_percent(frames: torch.Tensor, hues: list[float], paths: torch.Tensor) -> float:
+    """Mean of |dx| and |dy| of the colours' centroids, in percent of the width."""
+    found = locate(frames, hues)
+    assert torch.isfinite(found).all(-1).float().mean() > 0.9
+    return float((found - paths).abs().nanmean()) / 96 * 100
+
+
+def test_colours_of_the_pictures_follow_their_paths(pipeline: Tora2Pipeline, scene: Scene) -> None:
+    out = pipeline(scene)
+    assert out.frames.shape == (17, 96, 96, 3)
+    assert float(out.frames.min()) >= 0 and float(out.frames.max()) <= 1
+    assert error_percent(out.frames, colors(scene), out.tracks.points) < 6
+
+
+def test_swapping_the_pictures_swaps_the_colours_not_the_paths(
+    pipeline: Tora2Pipeline, scene: Scene
+) -> None:
+    a, b = scene.entities
+    swapped = replace(scene, entities=(replace(a, images=b.images), replace(b, images=a.images)))
+    out = pipeline(swapped)
+    assert error_percent(out.frames, colors(swapped), out.tracks.points) < 6
+    own = colors(scene)
+    assert error_percent(out.frames, own, out.tracks.points.flip(0)) < 6
+
+
+def test_an_entity_without_its_track_is_still_there(pipeline: Tora2Pipeline, scene: Scene) -> None:
+    document = scene.trajectories
+    fewer = replace(scene, trajectories=replace(document, tracks=document.tracks[:1]))
+    out = pipeline(fewer)
+    found = locate(out.frames, colors(scene))
+    assert torch.isfinite(found).all(-1).float().mean(1).min() > 0.6
+
+
+def test_a_seed_decides_the_video(pipeline: Tora2Pipeline, scene: Scene) -> None:
+    short = replace(scene, sampling=replace(scene.sampling, steps=3))
+    other = replace(short, sampling=replace(short.sampling, seed=4))
+    assert torch.equal(pipeline(short).latents, pipeline(short).latents)
+    assert not torch.equal(pipeline(short).latents, pipeline(other).latents)
+
+
+def test_what_the_model_cannot_do_is_said(pipeline: Tora2Pipeline, scene: Scene) -> None:
+    entity = replace(scene.entities[0], word="dragon")
+    with pytest.raises(ValueError, match="'dragon' is not one that this model knows; expected one"):
+        pipeline(replace(scene, prompt="a dragon", entities=(entity,)))
+    large = replace(scene.trajectories, width=192)
+    with pytest.raises(ValueError, match="192x96, but this model makes 17 frames at 96x96 only"):
+        pipeline(replace(scene, trajectories=large))
+    with pytest.raises(ValueError, match="text-to-video one and takes no image"):
+        pipeline(scene, image=torch.zeros(3, 96, 96))
+
+
+def test_the_bundle_is_small_and_describes_itself() -> None:
+    folder = Path(__import__("tora2").__file__).parent / "assets" / "tiny"
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert size <= 20_000_000
+    index = json.loads((folder / "model_index.json").read_text())
+    assert (index["width"], index["height"], index["frames"]) == (96, 96, 17)
+    assert "circle" in index["words"]
+    assert (folder / "README.md").is_file()
