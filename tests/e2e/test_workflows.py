@@ -82,7 +82,7 @@ def check_demo(frames: torch.Tensor, prompt: dict[str, Any]) -> None:
     seen = locate(frames, hues)
     for place in range(2):
         error = trajectory_error(seen[place : place + 1], tracks.points[place : place + 1])
-        assert error < 0.15 * 96, f"{words[place]} is {error:.1f} px off its path"
+        assert error < 0.10 * 96, f"{words[place]} is {error:.1f} px off its path"
 
 
 def interrupted(server: Any, prompt: dict[str, Any], moment: Any) -> None:
