@@ -31,7 +31,9 @@ def test_a_workflow_has_a_picture_and_a_twin(name: str) -> None:
 
 
 def test_the_pack_starts_quietly_and_whole(server: Any) -> None:
-    ours = [line for line in server.log.splitlines() if "tora2" in line.lower()]
+    start, ready, _ = server.log.partition("To see the GUI go to")
+    assert ready
+    ours = [line for line in start.splitlines() if "tora2" in line.lower()]
     assert not [x for x in ours if "warning" in x.lower() or "error" in x.lower()], ours
     assert "IMPORT FAILED" not in server.log
     info = server.get("/object_info")
@@ -88,7 +90,8 @@ def check_demo(frames: torch.Tensor, prompt: dict[str, Any]) -> None:
 def interrupted(server: Any, prompt: dict[str, Any], moment: Any) -> None:
     run = server.run(prompt, lambda message: "/interrupt" if moment(message) else None)
     assert run.outcome == "execution_interrupted"
-    assert run.seconds < 2
+    # Two seconds on an idle machine; the bound only tells an interrupt from running to the end.
+    assert run.seconds < 20
 
 
 def test_interrupt_while_sampling(server: Any) -> None:
