@@ -313,6 +313,8 @@ def test_ctrl_c_in_the_middle_of_a_real_process(folder: Path, tmp_path: Path, mo
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell starts background jobs with SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     seen = ""
