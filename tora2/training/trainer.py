@@ -17,15 +17,14 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..backbone import predict
-from ..conditioning import Tora2Conditioning
 from ..files import atomic_path
 from ..losses import contrastive_loss, matching_accuracy, velocity_loss
 from ..pipeline import Tora2Pipeline
 from ..sampling import make_scheduler
-from ..text import encode_prompts, encode_words, token_ids
+from ..text import encode_prompts, token_ids
 from .config import TrainConfig
-from .pool import ClipPool, entity_batch
-from .sprites import SHAPES
+from .evaluate import condition_clips
+from .pool import ClipPool
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +67,6 @@ class Trainer:
         )
         self.alphas = make_scheduler("ddim").alphas_cumprod.float().to(self.device)
         self.step = 0
-        self._word_ids = token_ids(pipeline.tokenizer, SHAPES, pipeline.info.text_tokens)
         self._empty_ids = token_ids(pipeline.tokenizer, [""], pipeline.info.text_tokens)
 
     def train(self, on_step: Callable[[int, dict[str, float]], None]) -> None:
@@ -107,13 +105,7 @@ class Trainer:
     ) -> tuple[Tensor, dict[str, float]]:
         o = self.config.optimization
         pipeline = self.pipeline
-        words, word_mask = encode_words(pipeline.text_encoder, self._word_ids)
-        entities = entity_batch(
-            clips, pipeline.encoder, words, word_mask, pipeline.adapter.config.face_dim
-        )
-        conditioning = Tora2Conditioning.from_batch(
-            pipeline.adapter, clips.motion.float(), entities, clips.track_mask.any(1).float()
-        )
+        conditioning = condition_clips(pipeline, clips)
         context = encode_prompts(pipeline.text_encoder, clips.captions)
         clean = clips.latents.float()
         timestep = torch.randint(1000, (len(clips),), generator=generator).to(self.device)
