@@ -6,7 +6,9 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-TINY = Path(__file__).parent / "assets" / "tiny"
+from .checkpoints.sources import BUNDLED
+
+TINY = BUNDLED
 FORMAT = "tora2-pipeline"
 VERSION = 1
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from ...tora2.checkpoints import load_adapter
+from ...tora2.checkpoints.sources import BUNDLED
 from ...tora2.encoders.entity import Encoders
 from ...tora2.encoders.tiny import TinyEncoder, TinyEncoderConfig
 from ...tora2.models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
@@ -22,7 +23,7 @@ from .adapters import load_adapter_model
 from .encoders import HostJoint
 from .transformers import load_model
 
-FOLDER = Path(__file__).parents[2] / "tora2" / "assets" / "tiny"
+FOLDER = BUNDLED
 _END = 1
 
 

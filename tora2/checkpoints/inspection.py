@@ -19,13 +19,12 @@ from .assigning import check_plain
 from .contents import contents, describe
 from .folders import read_adapter_weights, read_transformer_weights
 from .motion_keys import PARTS, motion_config, motion_tensors, parts_of
-from .sources import Source
+from .sources import BUNDLED, Source
 from .split_files import find_sibling
 from .transformer_config import transformer_config
 from .transformer_keys import convert_transformer, find_transformer
 from .weights import GGUF_ADVICE, Weights, is_gguf, read_file
 
-BUNDLED = Path(__file__).resolve().parents[1] / "assets" / "tiny"
 BUNDLED_KEYS = ("width", "height", "frames", "fps", "words")
 
 
@@ -210,10 +209,10 @@ def _needs(path: Path, adapter: _Finding, transformer: _Finding, others: _Findin
         places += [sources.BASE, sources.BASE_I2V, sources.TORA_DIFFUSERS]
     if not any("VAE" in phrase for phrase in others.holds):
         missing.append("a video VAE")
-        places.append(sources.VAE)
+        places += [sources.VAE, sources.VAE_FILE]
     if not any("text encoder" in phrase for phrase in others.holds):
         missing.append("a text encoder")
-        places.append(sources.TEXT_ENCODER)
+        places += [sources.TEXT_ENCODER, sources.TEXT_ENCODER_FILE]
     notes = () if "appearance" in adapter.capabilities else (sources.NO_TORA2,)
     return _Finding(missing=tuple(missing), sources=tuple(places), notes=notes)
 
