@@ -213,7 +213,8 @@ def _needs(path: Path, adapter: _Finding, transformer: _Finding, others: _Findin
     if not any("text encoder" in phrase for phrase in others.holds):
         missing.append("a text encoder")
         places += [sources.TEXT_ENCODER, sources.TEXT_ENCODER_FILE]
-    notes = () if "appearance" in adapter.capabilities else (sources.NO_TORA2,)
+    without = () if "appearance" in adapter.capabilities else (sources.NO_TORA2,)
+    notes = (*without, *sources.terms(places))
     return _Finding(missing=tuple(missing), sources=tuple(places), notes=notes)
 
 

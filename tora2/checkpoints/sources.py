@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,10 @@ NO_TORA2 = (
     "No Tora2 weights were ever published by its authors: appearance and binding come from an "
     "adapter trained with `python -m tora2 train`, or from the bundled tiny model."
 )
-COGVIDEOX_LICENCE = (
-    "CogVideoX License (free for research; commercial use needs registration, at most a million "
-    "visits a month)"
+COGVIDEOX_LICENCE = "CogVideoX License"
+COGVIDEOX_TERMS = (
+    "The CogVideoX License is free for research; commercial use needs registration, at most a "
+    "million visits a month."
 )
 
 
@@ -44,6 +46,11 @@ class Source:
         hubs = (("Hugging Face", self.huggingface), ("ModelScope", self.modelscope))
         places = ", ".join(f"{hub} {name}" for hub, name in hubs if name)
         return f"{self.what}: {places}: {self.file} ({self.size}; {self.licence})"
+
+
+def terms(given: Iterable[Source]) -> tuple[str, ...]:
+    """What the licences among some sources ask for, a sentence each."""
+    return (COGVIDEOX_TERMS,) if any(COGVIDEOX_LICENCE in one.licence for one in given) else ()
 
 
 _TORA = "Alibaba-Research-Intelligence-Computing/Tora"
@@ -95,7 +102,7 @@ TORA_TRANSFORMER_I2V = Source(
     "Kijai/CogVideoX-comfy",
     "",
     "11.3 GB",
-    f"its card says none, the weights are Tora's: {COGVIDEOX_LICENCE}",
+    f"its card names none, the weights are Tora's: {COGVIDEOX_LICENCE}",
     "diffusion_models/",
     "the transformer of a CogVideoX-5b-I2V folder",
 )
@@ -135,7 +142,7 @@ VAE_FILE = Source(
     "Kijai/CogVideoX-comfy",
     "",
     "431 MB",
-    f"its card says none, the weights are CogVideoX's: {COGVIDEOX_LICENCE}",
+    f"its card names none, the weights are CogVideoX's: {COGVIDEOX_LICENCE}",
     "vae/",
 )
 TEXT_ENCODER = Source(

@@ -54,14 +54,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from . import ablation, convert, demo, evaluate, generate, inspect, train, trajectories
+    from . import (
+        ablation,
+        convert,
+        demo,
+        doctor,
+        evaluate,
+        generate,
+        inspect,
+        train,
+        trajectories,
+    )
 
     parser = _Parser(
         prog="tora2",
         description="Videos in which entities look like their pictures and move along their paths.",
     )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    commands = demo, generate, train, evaluate, ablation, inspect, convert, trajectories
+    commands = demo, generate, train, evaluate, ablation, inspect, convert, trajectories, doctor
     for command in commands:
         command.add_parser(subparsers)
     return parser

@@ -1,0 +1,93 @@
+"""What a folder holds of ours: bounded, from headers alone, and never stopped by a bad file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..fields import load_json
+from . import tasks
+from .recognition import Found, recognise, units
+from .walking import INDEX, Limits, walk
+
+MAX_INDEX = 64 * 1024
+PARTS = ("transformer", "vae", "text_encoder", "tokenizer")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What was found in one folder.
+
+    Attributes:
+        folder: what was looked at.
+        found: what holds something of ours.
+        unreadable: damaged files, a sentence each.
+        passed: how many weight files hold nothing of ours.
+        notes: what was left out, a sentence each.
+    """
+
+    folder: str
+    found: tuple[Found, ...]
+    unreadable: tuple[str, ...] = ()
+    passed: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def scan(folders: Iterable[Path], limits: Limits | None = None) -> tuple[Scan, ...]:
+    """Look through folders for weights; a file is reported once, where it is found first.
+
+    Only headers are read. A file of ours that is damaged gives a sentence, as does any damaged
+    safetensors file.
+
+    Args:
+        folders: that exist.
+        limits: how much of each is looked at.
+    """
+    seen: set[tuple[int, int]] = set()
+    return tuple(_scan(folder, limits or Limits(), seen) for folder in folders)
+
+
+def _scan(folder: Path, limits: Limits, seen: set[tuple[int, int]]) -> Scan:
+    walked = walk(folder, limits, seen)
+    found: list[Found] = []
+    unreadable: list[str] = []
+    passed = 0
+    for pipeline in walked.pipelines:
+        try:
+            known = _pipeline(pipeline)
+            found += [] if known is None else [known]
+        except (ValueError, OSError) as error:
+            unreadable.append(_sentence(error))
+    for files in units(walked.files):
+        try:
+            known = recognise(files)
+        except (ValueError, OSError) as error:
+            unreadable.append(_sentence(error))
+            continue
+        if known is None:
+            passed += len(files)
+        else:
+            found.append(known)
+    return Scan(str(folder), tuple(found), tuple(unreadable), passed, walked.notes)
+
+
+def _pipeline(folder: Path) -> Found | None:
+    """A folder that `Tora2Pipeline.from_pretrained` takes, and which of its parts are there."""
+    index = folder / INDEX
+    with index.open("rb") as file:
+        content = load_json(file.read(MAX_INDEX + 1), str(index), MAX_INDEX)
+    kind = content.get("_class_name") if isinstance(content, dict) else None
+    if not str(kind).startswith(("CogVideoX", "Tora")):
+        return None
+    missing = [part for part in PARTS if not (folder / part).is_dir()]
+    if missing:
+        note = f"for the library it lacks {', '.join(f'{part}/' for part in missing)}"
+        return Found(str(folder), 0, (f"a model folder ({kind})",), notes=(note,))
+    return Found(str(folder), 0, (f"a model folder ({kind})",), roles=(tasks.PIPELINE,))
+
+
+def _sentence(error: ValueError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}"
+    return " ".join(str(error).split())
