@@ -96,16 +96,18 @@ function createWidget(node, name) {
     hideInPanel: true,
   });
 
-  const open = () => {
-    if (editor || mount.clientWidth === 0 || !node.graph) return;
+  /** @param {ResizeObserverEntry[]} entries */
+  const open = ([{ contentRect }]) => {
+    if (editor || contentRect.width === 0 || !node.graph) return;
     place = placeOf(node);
     const kept = parked.get(place);
     parked.delete(place);
     editor = kept?.editor ?? new Editor(port, translator(language()));
     editor.port = port;
-    editor.fullscreen.rehome(mount);
     editor.load(value, kept ? undefined : savedLayers(node));
     editor.follow();
+    editor.update();
+    editor.fullscreen.rehome(mount);
     if (kept?.focused) editor.canvas.focus({ preventScroll: true });
     editors.add(editor);
   };

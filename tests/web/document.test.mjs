@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { emptyDocument, LIMITS, parse, read } from "../../web/editor/document.mjs";
+import { emptyDocument, LIMITS, parse } from "../../web/editor/document.mjs";
+import { read } from "../../web/editor/reading.mjs";
 import { documentOf, track } from "./support.mjs";
 
 test("nothing yet is an empty document", () => {

@@ -123,12 +123,17 @@ test("everything paints: paths, points, ticks, timeline", () => {
   const layerContext = fakeContext();
   const layer = new PathLayer(() => ({ getContext: () => layerContext }));
   const context = fakeContext();
-  const stage = { context, state: store.state, view: VIEW, theme: FALLBACK };
-  paint(stage, { width: 800, height: 500 }, { picture: null, tint: null }, STILL, layer);
-  assert.ok(layerContext.calls.stroke > 5);
+  const stage = { context, state: store.state, view: VIEW, theme: FALLBACK, busy: true };
+  const picture = () =>
+    paint(stage, { width: 800, height: 500 }, { picture: null, tint: null }, STILL, layer);
+  picture();
+  assert.equal(layerContext.calls.stroke, undefined, "a picture shown once needs no copy");
+  assert.ok(context.calls.stroke > 5);
   assert.ok(context.calls.fillText >= 1);
+  picture();
   const strokes = layerContext.calls.stroke;
-  paint(stage, { width: 800, height: 500 }, { picture: null, tint: null }, STILL, layer);
+  assert.ok(strokes > 5);
+  picture();
   assert.equal(layerContext.calls.stroke, strokes, "what rests is painted once");
   paintTimeline(context, store.state, FALLBACK, STRIP, STILL);
   assert.ok(context.calls.roundRect >= 4);

@@ -1,19 +1,28 @@
-/** A canvas element that stays sharp at any zoom of the graph and any pixel density. */
+/**
+ * A canvas element that stays sharp at any zoom of the graph and any pixel density.
+ *
+ * @typedef {{width: number, height: number, zoom: number}} Size css pixels, and how much larger than
+ *   those the page shows them
+ */
 
 const MAX_DENSITY = 3;
 
+/** @param {HTMLCanvasElement} canvas @returns {Size | null} null while it is not laid out */
+export function measure(canvas) {
+  const { clientWidth: width, clientHeight: height } = canvas;
+  if (!width || !height) return null;
+  return { width, height, zoom: canvas.getBoundingClientRect().width / width || 1 };
+}
+
 /**
- * Match the backing store to what is seen, and clear it.
+ * Match the backing store to what is seen. What it held is to be painted over: it is opaque.
  * @param {HTMLCanvasElement} canvas
- * @returns {{context: CanvasRenderingContext2D, width: number, height: number} | null} sizes in css
- *   pixels; null while the canvas is not laid out
+ * @param {Size} size
+ * @returns {CanvasRenderingContext2D | null} scaled to css pixels
  */
-export function prepare(canvas) {
-  const width = canvas.clientWidth;
-  const height = canvas.clientHeight;
-  const context = width && height ? canvas.getContext("2d") : null;
+export function prepare(canvas, { width, height, zoom }) {
+  const context = canvas.getContext("2d", { alpha: false });
   if (!context) return null;
-  const zoom = canvas.getBoundingClientRect().width / width || 1;
   const density = Math.min(MAX_DENSITY, Math.max(1, zoom * (globalThis.devicePixelRatio || 1)));
   const w = Math.round(width * density);
   const h = Math.round(height * density);
@@ -22,6 +31,5 @@ export function prepare(canvas) {
     canvas.height = h;
   }
   context.setTransform(w / width, 0, 0, h / height, 0, 0);
-  context.clearRect(0, 0, width, height);
-  return { context, width, height };
+  return context;
 }

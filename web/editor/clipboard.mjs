@@ -5,9 +5,9 @@
  * @typedef {import("./editor.mjs").Editor} Editor
  */
 import { chosen, insert, remove } from "./commands.mjs";
-import { read } from "./document.mjs";
 import { takeFiles, takeText } from "./files.mjs";
 import { extract } from "./merging.mjs";
+import { read } from "./reading.mjs";
 
 /** @param {Editor} editor */
 export function listenToClipboard(editor) {

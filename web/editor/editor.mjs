@@ -18,31 +18,28 @@
  * @typedef {{hidden: string[], locked: string[]}} Layers
  */
 import { Background } from "./background.mjs";
-import { prepare } from "./canvas.mjs";
-import { listenToClipboard } from "./clipboard.mjs";
-import { Controller, finish } from "./controller.mjs";
-import { emptyDocument, read } from "./document.mjs";
+import { measure, prepare } from "./canvas.mjs";
+import { Controller } from "./controller.mjs";
+import { emptyDocument } from "./document.mjs";
 import { el } from "./dom.mjs";
-import { listenToDrops } from "./files.mjs";
 import { createFullscreen } from "./fullscreen.mjs";
 import { createInspector } from "./inspector.mjs";
-import { handleKey } from "./keyboard.mjs";
 import { createLayers } from "./layers.mjs";
 import { createMenu } from "./menu.mjs";
-import { resized } from "./timing.mjs";
 import { motionOf } from "./motion.mjs";
 import { PathLayer } from "./pathlayer.mjs";
+import { read } from "./reading.mjs";
 import { createShortcuts } from "./shortcuts.mjs";
-import { listen } from "./stage.mjs";
 import { createStatus } from "./status.mjs";
 import { Store } from "./store.mjs";
-import { FALLBACK, themeOf } from "./theme.mjs";
+import { themeOf } from "./theme.mjs";
+import { resized } from "./timing.mjs";
 import { createToolbar } from "./toolbar.mjs";
-import { createClock, createTransport, togglePlay } from "./transport.mjs";
+import { createTransport } from "./transport.mjs";
 import { paint } from "./view.mjs";
-import { fit, panned, zoomed } from "./viewport.mjs";
+import { fit } from "./viewport.mjs";
+import { connect } from "./wiring.mjs";
 
-const WIDE = 520;
 const JUST_NOW_MS = 250;
 
 export class Editor {
@@ -103,58 +100,13 @@ export class Editor {
       this.menu.element,
       this.shortcuts.element,
     );
-    this.theme = FALLBACK;
+    /** The size of the canvas when it was drawn last. @type {import("./canvas.mjs").Size | null} */
+    this.drawn = null;
     this.scheduled = false;
     this.animationFrame = () => {
       if (this.scheduled) this.draw();
     };
-    this.listen();
-  }
-
-  listen() {
-    const { store, canvas, element } = this;
-    createClock(store);
-    store.subscribe((state, before) => {
-      this.redraw();
-      if (state.hidden !== before.hidden || state.locked !== before.locked) {
-        this.port.saveLayers({ hidden: [...state.hidden], locked: [...state.locked] });
-      }
-    });
-    listen(canvas, this.controller, {
-      hover: (press) => {
-        const cursor = this.controller.cursorAt(press);
-        if (canvas.style.cursor !== cursor) canvas.style.cursor = cursor;
-      },
-      leave: () => this.controller.leave(),
-      pinch: (middle, factor, by) =>
-        store.set({ viewport: zoomed(panned(this.view(), by), middle, factor) }),
-      wheel: (event, css) => this.wheel(event, css),
-    });
-    canvas.addEventListener("pointerdown", () => canvas.focus({ preventScroll: true }));
-    element.addEventListener("pointerdown", (event) => {
-      this.menu.dismiss(event.target);
-      event.stopPropagation();
-    });
-    element.addEventListener("click", (event) => this.refocus(event));
-    element.addEventListener("keydown", (event) => this.key(event));
-    element.addEventListener("focusout", ({ relatedTarget }) => {
-      this.lostFocus = relatedTarget ? -Infinity : performance.now();
-    });
-    listenToClipboard(this);
-    listenToDrops(this);
-    this.resized = new ResizeObserver(() => {
-      this.theme = themeOf(this.element);
-      element.classList.toggle("tora2-narrow", element.clientWidth < WIDE);
-      this.draw();
-    });
-    this.resized.observe(canvas);
-    this.rethemed = new MutationObserver(() => {
-      this.theme = themeOf(this.element);
-      this.redraw();
-    });
-    for (const root of [document.documentElement, document.body]) {
-      this.rethemed.observe(root, { attributes: true, attributeFilter: ["class", "style"] });
-    }
+    this.disconnect = connect(this);
   }
 
   /** Whether the editor has the focus, or had it until its element left the page just now. */
@@ -215,89 +167,50 @@ export class Editor {
     requestAnimationFrame(this.animationFrame);
   }
 
+  /**
+   * Draw at once while the node is being resized; but a host that has just made the node goes on to
+   * change its size, so the first picture waits for the next frame.
+   * @param {{width: number, height: number}} size of the canvas, css
+   */
+  resize({ width, height }) {
+    const { drawn } = this;
+    if (!drawn) this.redraw();
+    else if (drawn.width !== width || drawn.height !== height) this.draw();
+  }
+
   draw() {
     this.scheduled = false;
-    const prepared = prepare(this.canvas);
-    if (!prepared) return;
+    // Layout is read before anything is written: a reading after a writing lays the page out anew.
+    const size = measure(this.canvas);
+    const strip = this.transport.measure();
+    if (!size) return;
+    this.drawn = size;
     const { state, settled } = this.store;
-    const { context } = prepared;
     const motion = motionOf(state.doc, settled);
     const backdrop = this.background.at(state.frame, state.doc.frames);
-    const stage = { context, state, view: this.view(), theme: this.theme };
-    paint(stage, prepared, backdrop, motion, this.paths);
-    this.transport.paint(this.theme, motion);
+    const context = prepare(this.canvas, size);
+    const theme = themeOf(this.element);
+    const view = state.viewport ?? fit(state.doc, size);
+    if (context) {
+      const busy = backdrop.picture !== null || backdrop.tint !== null;
+      paint({ context, state, view, theme, busy }, size, backdrop, motion, this.paths);
+    }
+    if (strip) this.transport.paint(strip, theme, motion);
+    this.update(motion.heavy);
+  }
+
+  /** What lies around the canvases. @param {boolean} [heavy] only what a heavy edit has time for */
+  update(heavy = false) {
     this.toolbar.update();
     this.layers.update();
-    if (!motion.heavy) this.inspector.update();
     this.transport.update();
-    if (!motion.heavy) this.status.update();
+    if (heavy) return;
+    this.inspector.update();
+    this.status.update();
   }
 
   toggleSide() {
     this.element.classList.toggle("tora2-flip");
-  }
-
-  /** After a click on a button or a row the keys belong to the stage. @param {MouseEvent} event */
-  refocus({ detail, target }) {
-    if (detail === 0 || !(target instanceof Element)) return;
-    const clicked = target.closest("button, .tora2-track, .tora2-layer");
-    if (!clicked || clicked.hasAttribute("aria-haspopup") || target.matches("input")) return;
-    this.canvas.focus({ preventScroll: true });
-  }
-
-  /** @param {KeyboardEvent} event */
-  key(event) {
-    const { target } = event;
-    const typing = target instanceof Element && target.matches("input, select, textarea");
-    if (typing) {
-      if (event.key === "Escape" || event.key === "Enter") this.canvas.focus();
-      event.stopPropagation();
-      return;
-    }
-    const pressing =
-      target instanceof Element && target.matches("button") && [" ", "Enter"].includes(event.key);
-    if (pressing) return event.stopPropagation();
-    if (!handleKey(this.actions(), event)) return;
-    event.preventDefault();
-    event.stopPropagation();
-  }
-
-  /** @returns {import("./keyboard.mjs").Actions} */
-  actions() {
-    const { store, canvas } = this;
-    return {
-      store,
-      fit: () => store.set({ viewport: null }),
-      zoom: (factor) =>
-        this.controller.zoom({ x: canvas.clientWidth / 2, y: canvas.clientHeight / 2 }, factor),
-      play: () => togglePlay(store),
-      fullscreen: () => this.fullscreen.toggle(),
-      shortcuts: () => this.shortcuts.toggle(),
-      escape: () => this.escape(),
-    };
-  }
-
-  escape() {
-    if (this.controller.gesture) this.controller.cancel();
-    else if (this.menu.close() || this.shortcuts.close()) this.canvas.focus();
-    else if (this.store.state.drawing || this.store.state.selection.size) finish(this.store);
-    else this.fullscreen.leave();
-  }
-
-  /**
-   * The wheel zooms only while the editor has the focus; else it belongs to the graph.
-   * @param {WheelEvent} event
-   * @param {import("./types.mjs").Vec} css
-   */
-  wheel(event, css) {
-    if (!this.element.contains(document.activeElement)) return false;
-    if (event.shiftKey) {
-      const by = { x: -(event.deltaX || event.deltaY), y: 0 };
-      this.store.set({ viewport: panned(this.view(), by) });
-    } else {
-      this.controller.zoom(css, Math.exp(-event.deltaY / 400));
-    }
-    return true;
   }
 
   /** Let go of what outlives the element. */
@@ -305,7 +218,6 @@ export class Editor {
     this.store.set({ playing: false });
     this.fullscreen.leave();
     this.background.clear();
-    this.resized?.disconnect();
-    this.rethemed?.disconnect();
+    this.disconnect();
   }
 }

@@ -47,6 +47,9 @@ export function createLayers(store, t) {
     list,
   );
 
+  /** How far the list is scrolled: asking the list itself would lay the page out. */
+  let scroll = 0;
+  list.addEventListener("scroll", () => (scroll = list.scrollTop), { passive: true });
   /** @type {State | null} */
   let shown = null;
   function update() {
@@ -59,10 +62,10 @@ export function createLayers(store, t) {
     const rows = state.doc.entities.flatMap((entity) => layer(store, t, entity));
     const free = state.doc.tracks.some((track) => track.entity === null);
     if (free || !rows.length || state.entity === null) rows.push(...layer(store, t, null));
-    const { scrollTop } = list;
     const focused = focusedTrack(list);
+    const scrolled = scroll;
     list.replaceChildren(...rows);
-    list.scrollTop = scrollTop;
+    if (scrolled) list.scrollTop = scrolled;
     if (focused) rows.find((row) => row.dataset.track === focused)?.focus({ preventScroll: true });
   }
   list.addEventListener("focusout", () => queueMicrotask(update));

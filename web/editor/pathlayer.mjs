@@ -1,6 +1,6 @@
 /**
- * The tracks that rest, painted once onto a canvas of their own. Playing, hovering and dragging
- * others then costs one copy.
+ * The tracks that rest. Asked for a second time they are painted onto a canvas of their own, so that
+ * playing, hovering and dragging others costs one copy; a picture that is shown once needs none.
  *
  * @typedef {import("./types.mjs").Track} Track
  * @typedef {import("./view.mjs").Stage} Stage
@@ -15,6 +15,8 @@ export class PathLayer {
     this.canvas = null;
     /** @type {unknown[]} */
     this.key = [];
+    /** Whether the canvas holds what the key says. */
+    this.kept = false;
   }
 
   /**
@@ -23,18 +25,25 @@ export class PathLayer {
    * @param {Map<string, string>} colors
    */
   paint(stage, tracks, colors) {
-    const { context, state, view, theme } = stage;
+    const { context, state, view, theme, busy } = stage;
     const { canvas } = context;
     const { width, height, frames, fps } = state.doc;
     const key = [
       ...[canvas.width, canvas.height, view.scale, view.x, view.y, width, height, frames, fps],
       theme,
+      busy,
       state.selection,
       ...tracks,
       ...tracks.map((track) => colors.get(track.id)),
     ];
-    if (!this.canvas || !same(key, this.key)) this.renew(stage, tracks, colors);
+    const again = same(key, this.key);
     this.key = key;
+    if (!again) {
+      this.kept = false;
+      paintAll(stage, tracks, colors);
+      return;
+    }
+    if (!this.kept) this.keep(stage, tracks, colors);
     context.save();
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.drawImage(/** @type {HTMLCanvasElement} */ (this.canvas), 0, 0);
@@ -46,7 +55,7 @@ export class PathLayer {
    * @param {Track[]} tracks
    * @param {Map<string, string>} colors
    */
-  renew(stage, tracks, colors) {
+  keep(stage, tracks, colors) {
     const layer = (this.canvas ??= this.create());
     const { canvas } = stage.context;
     layer.width = canvas.width;
@@ -54,10 +63,20 @@ export class PathLayer {
     const context = layer.getContext("2d");
     if (!context) return;
     context.setTransform(stage.context.getTransform());
-    for (const track of tracks) {
-      const strong = stage.state.selection.has(track.id);
-      paintTrack({ ...stage, context }, track, colors.get(track.id) ?? stage.theme.accent, strong);
-    }
+    paintAll({ ...stage, context }, tracks, colors);
+    this.kept = true;
+  }
+}
+
+/**
+ * @param {Stage} stage
+ * @param {Track[]} tracks
+ * @param {Map<string, string>} colors
+ */
+function paintAll(stage, tracks, colors) {
+  for (const track of tracks) {
+    const strong = stage.state.selection.has(track.id);
+    paintTrack(stage, track, colors.get(track.id) ?? stage.theme.accent, strong);
   }
 }
 

@@ -16,10 +16,10 @@ const MANY_POINTS = 400;
  * @param {string} color
  * @param {Set<number> | undefined} chosen
  */
-export function paintPoints({ context, state, view, theme }, track, color, chosen) {
+export function paintPoints(stage, track, color, chosen) {
+  const { context, state, view, theme } = stage;
   const { width, height } = state.doc;
-  if (track.points.length === 1)
-    return paintAnchor({ context, state, view, theme }, track, color, chosen);
+  if (track.points.length === 1) return paintAnchor(stage, track, color, chosen);
   const count = state.doc.tracks.reduce((sum, t) => sum + t.points.length, 0);
   if (!chosen && count > MANY_POINTS) return;
   for (const active of chosen ? [false, true] : [false]) {

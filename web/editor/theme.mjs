@@ -22,15 +22,49 @@ export const FALLBACK = Object.freeze({
   font: "11px system-ui, sans-serif",
 });
 
+/** The host's colours are the same for every editor of the page, so they are read once. */
+/** @type {Theme | null} */
+let current = null;
+/** @type {Set<() => void>} */
+const followers = new Set();
+
+/**
+ * Hear of a change of the host's palette.
+ * @param {() => void} changed
+ * @returns {() => void} to hear no more
+ */
+export function followTheme(changed) {
+  if (!followers.size) {
+    for (const root of [document.documentElement, document.body]) {
+      observer().observe(root, { attributes: true, attributeFilter: ["class", "style"] });
+    }
+  }
+  followers.add(changed);
+  return () => followers.delete(changed);
+}
+
+/** @type {MutationObserver | null} */
+let watching = null;
+
+function observer() {
+  watching ??= new MutationObserver(() => {
+    current = null;
+    for (const changed of followers) changed();
+  });
+  return watching;
+}
+
 /**
  * @param {Element} element inside the editor, where editor.css has resolved the host's variables
  * @returns {Theme}
  */
 export function themeOf(element) {
+  if (current) return current;
   const style = getComputedStyle(element);
+  if (!style.getPropertyValue("--tora2-surround")) return FALLBACK; // the styles are on their way
   const read = (/** @type {string} */ name, /** @type {string} */ fallback) =>
     style.getPropertyValue(name).trim() || fallback;
-  return {
+  current = {
     surround: read("--tora2-surround", FALLBACK.surround),
     frame: read("--tora2-frame", FALLBACK.frame),
     border: read("--tora2-border", FALLBACK.border),
@@ -44,4 +78,5 @@ export function themeOf(element) {
     grid: read("--tora2-grid", FALLBACK.grid),
     font: `11px ${style.fontFamily || "system-ui, sans-serif"}`,
   };
+  return current;
 }

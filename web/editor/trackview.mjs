@@ -10,8 +10,9 @@ import { flatten, pointAt } from "./geometry.mjs";
 import { paintPoints } from "./pointview.mjs";
 import { sampleTrack, SPEED_LIMIT, tooFast, visibleAt } from "./sampling.mjs";
 
-/** Below this many css pixels between neighbours a vertex adds nothing to be seen. */
-const VERTEX_SPACING = 2;
+/** A path is drawn by chords of at most this many css pixels and of this much turning, in radians. */
+const CHORD = 12;
+const TURN = 0.16;
 /** Ticks are at least about this many css pixels apart. */
 const TICK_SPACING = 8;
 const SKETCH_STEPS = 6;
@@ -27,7 +28,7 @@ const paths = new WeakMap();
  * @param {boolean} strong
  */
 export function paintTrack(stage, track, color, strong) {
-  const { context, state, view, theme } = stage;
+  const { context, state, view, theme, busy } = stage;
   if (track.points.length > 1) {
     const sampled = sampleTrack(track, state.doc);
     const path = pathOf(sampled, view.scale);
@@ -35,9 +36,11 @@ export function paintTrack(stage, track, color, strong) {
     context.translate(view.x, view.y);
     context.lineJoin = track.curve === "spline" ? "bevel" : "round";
     context.lineCap = "round";
-    context.strokeStyle = theme.halo;
-    context.lineWidth = strong ? 5.5 : 4;
-    context.stroke(path);
+    if (busy || strong) {
+      context.strokeStyle = theme.halo;
+      context.lineWidth = strong ? 5.5 : 4;
+      context.stroke(path);
+    }
     context.strokeStyle = color;
     context.lineWidth = strong ? 3 : 2;
     context.stroke(path);
@@ -80,7 +83,8 @@ export function sketchTrack({ context, state, view, theme }, track, color) {
 }
 
 /**
- * The path at a scale, in css pixels from the frame's corner.
+ * The path at a scale, in css pixels from the frame's corner: with as few vertices as look the same,
+ * since stroking them is most of what a picture costs.
  * @param {Sampled} sampled
  * @param {number} scale
  */
@@ -90,13 +94,23 @@ function pathOf(sampled, scale) {
   const { x, y, length } = sampled.path;
   const path = new Path2D();
   path.moveTo(x[0] * scale, y[0] * scale);
-  const spacing = VERTEX_SPACING / scale;
   const last = x.length - 1;
   let drawn = 0;
+  let turned = 0;
   for (let i = 1; i <= last; i++) {
-    if (i < last && length[i] - drawn < spacing) continue;
+    if (i < last) {
+      const step = (length[i] - length[i - 1]) * (length[i + 1] - length[i]);
+      const ax = x[i] - x[i - 1];
+      const ay = y[i] - y[i - 1];
+      const bx = x[i + 1] - x[i];
+      const by = y[i + 1] - y[i];
+      turned += ax * bx + ay * by <= 0 ? TURN : Math.abs(ax * by - ay * bx) / step;
+      const near = (length[i + 1] - drawn) * scale < CHORD;
+      if (near && (turned < TURN || (length[i] - drawn) * scale < 1)) continue;
+    }
     path.lineTo(x[i] * scale, y[i] * scale);
     drawn = length[i];
+    turned = 0;
   }
   paths.set(sampled, { scale, path });
   return path;

@@ -5,7 +5,7 @@
  * @typedef {import("./strings.mjs").Translate} Translate
  * @typedef {import("./theme.mjs").Theme} Theme
  */
-import { prepare } from "./canvas.mjs";
+import { measure, prepare } from "./canvas.mjs";
 import { goTo } from "./commands.mjs";
 import { el, iconButton, setPressed } from "./dom.mjs";
 import { listen } from "./stage.mjs";
@@ -66,15 +66,19 @@ export function createTransport(store, t, status) {
     const text = `${frame} / ${doc.frames - 1} · ${(frame / doc.fps).toFixed(2)} s`;
     if (clock.textContent !== text) clock.textContent = text;
   }
-  /** @param {Theme} theme @param {import("./motion.mjs").Motion} motion */
-  function paint(theme, motion) {
-    const prepared = prepare(canvas);
-    if (!prepared) return;
-    const most = Math.max(0, rowsOf(store.state).length * ROW + RULER - prepared.height);
+  /**
+   * @param {import("./canvas.mjs").Size} size
+   * @param {Theme} theme
+   * @param {import("./motion.mjs").Motion} motion
+   */
+  function paint(size, theme, motion) {
+    const context = prepare(canvas, size);
+    if (!context) return;
+    const most = Math.max(0, rowsOf(store.state).length * ROW + RULER - size.height);
     scroll = Math.min(scroll, most);
-    paintTimeline(prepared.context, store.state, theme, { ...prepared, scroll }, motion);
+    paintTimeline(context, store.state, theme, { ...size, scroll }, motion);
   }
-  return { element, update, paint };
+  return { element, update, paint, measure: () => measure(canvas) };
 }
 
 /** @param {Store} store */

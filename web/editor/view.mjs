@@ -8,7 +8,8 @@
  * @typedef {import("./store.mjs").State} State
  * @typedef {import("./theme.mjs").Theme} Theme
  * @typedef {{picture: CanvasImageSource | null, tint: CanvasImageSource | null}} Backdrop
- * @typedef {{context: CanvasRenderingContext2D, state: State, view: Viewport, theme: Theme}} Stage
+ * @typedef {{context: CanvasRenderingContext2D, state: State, view: Viewport, theme: Theme,
+ *   busy: boolean}} Stage `busy`: there is a picture behind, so that lines need a rim
  */
 import { gripsOf, selectionBox } from "./hit.mjs";
 import { colorsOf } from "./entities.mjs";
@@ -64,7 +65,8 @@ function paintTracks(stage, motion, layer) {
  * @param {Stage} stage
  * @param {Backdrop} backdrop
  */
-function paintFrame({ context, state, view, theme }, { picture, tint }) {
+function paintFrame(stage, { picture, tint }) {
+  const { context, state, view, theme } = stage;
   const { width, height } = state.doc;
   const w = width * view.scale;
   const h = height * view.scale;
@@ -72,7 +74,7 @@ function paintFrame({ context, state, view, theme }, { picture, tint }) {
   context.fillRect(view.x, view.y, w, h);
   if (picture) context.drawImage(picture, view.x, view.y, w, h);
   if (tint) context.drawImage(tint, view.x, view.y, w, h);
-  if (state.grid > 0) paintGrid({ context, state, view, theme });
+  if (state.grid > 0) paintGrid(stage);
   context.strokeStyle = theme.border;
   context.lineWidth = 1;
   context.strokeRect(view.x - 0.5, view.y - 0.5, w + 1, h + 1);
