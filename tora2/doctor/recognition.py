@@ -8,13 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 
 from ..checkpoints import inspect
-from ..checkpoints.contents import OURS
 from ..checkpoints.inspection import Inspection
-from ..checkpoints.motion_keys import motion_tensors
 from ..checkpoints.transformer_keys import find_transformer
 from ..checkpoints.weights import is_gguf, read_file
 from . import tasks
@@ -31,6 +28,15 @@ GGUF = (
     "it, and then Tora2 Apply takes its MODEL"
 )
 
+_TELLING = (
+    "shared.weight",
+    "encoder.embed_tokens.weight",
+    "layer.0.SelfAttention.q.weight",
+    "decoder.conv_in.conv.weight",
+    "decoder.mid_block.resnets.0.norm1.norm_layer.weight",
+    "embeddings.patch_embeddings.projection.weight",
+    "layer_scale1.lambda1",
+)
 _SAT_VAE = b"decoder.mid.block_1.norm1.conv_y"
 _MASK_RCNN = b"roi_heads.mask_predictor"
 _TORA = (b"attention.query_key_value", b"fuser_list", b"traj_extractor")
@@ -88,12 +94,17 @@ def recognise(files: Sequence[Path]) -> Found | None:
 
 def _safetensors(files: Sequence[Path]) -> Found | None:
     shapes: Shapes = {}
+    names: list[str] = []
+    own = False
     for file in files:
-        shapes.update(_shapes(file))
+        inside, told, is_own = _look(file)
+        names += inside
+        shapes |= told
+        own = own or is_own
     size = sum(file.stat().st_size for file in files)
     sharded = _SHARD.fullmatch(files[0].stem) is not None
     path = files[0].parent if sharded else files[0]
-    if _is_ours(shapes):
+    if own or _has_ours(names):
         return _inspected(path, size)
     for kind in (_text_encoder, _vae, _semantic):
         found = kind(shapes, path, size, sharded)
@@ -102,22 +113,22 @@ def _safetensors(files: Sequence[Path]) -> Found | None:
     return None
 
 
-def _shapes(file: Path) -> Shapes:
-    """Names and shapes in a header; what is wrong with a damaged one is said by the reader."""
+def _look(file: Path) -> tuple[list[str], Shapes, bool]:
+    """A file's names, the shapes that tell other models, and whether it is our own adapter."""
     try:
         with safe_open(str(file), framework="pt") as opened:
-            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}
-    except SafetensorError:
-        return {name: tuple(tensor.shape) for name, tensor in read_file(file).tensors.items()}
+            names = list(opened.keys())
+            told = [name for name in names if name.endswith(_TELLING)]
+            shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in told}
+            return names, shapes, "tora2_config" in (opened.metadata() or {})
+    except SafetensorError as error:
+        read_file(file)  # says what is wrong with it
+        raise ValueError(f"{file} is damaged ({error})") from None
 
 
-def _is_ours(names: Iterable[str]) -> bool:
-    empty = torch.empty(0)
-    known = {name: empty for name in names}
-    return (
-        find_transformer(known) is not None
-        or any(name.startswith(OURS) for name in known)
-        or bool(motion_tensors(known))
+def _has_ours(names: Sequence[str]) -> bool:
+    return find_transformer(names) is not None or any(
+        "flow_gamma_spatial" in name or name.endswith("body.0.bn1.running_mean") for name in names
     )
 
 
