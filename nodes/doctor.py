@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import Any
 
 from comfy_api.latest import io, ui
 
-from ..tora2.checkpoints import inspect
-from ..tora2.checkpoints.sources import EVERYTHING, NO_TORA2
-from .host import files, system, tiny
+from ..tora2.doctor import Facts, examine, packages, scan
+from ..tora2.doctor.system import python_and_torch
+from ..tora2.doctor.tasks import COMFYUI
+from .host import files, system
 from .validation import refusal
-
-PACKAGES = {
-    "einops": "needed",
-    "safetensors": "needed",
-    "av": "needed for video files",
-    "insightface": "for people by their face",
-    "onnxruntime": "for face and identity networks",
-    "diffusers": "for the library and the command line, not for the nodes",
-}
 
 
 class Tora2Doctor(io.ComfyNode):
@@ -54,47 +45,18 @@ class Tora2Doctor(io.ComfyNode):
 
     @classmethod
     def execute(cls, sources: bool = True) -> io.NodeOutput:
-        text = examine(sources)
+        text = str(examine(facts(), sources))
         return io.NodeOutput(text, ui=ui.PreviewText(text))
 
 
-def examine(sources: bool) -> str:
-    """The report, a section a paragraph."""
+def facts() -> Facts:
+    """What is known of this host."""
     needed = [name for name, wrong in system.errors().items() if wrong]
-    there = (tiny.FOLDER / "model_index.json").is_file()
-    sections = [
-        ["This host", *system.summary(), f"corrected for CogVideoX-1.0: {_listed(needed)}"],
-        ["Packages", *(f"{name}: {_version(name)} ({use})" for name, use in PACKAGES.items())],
-        ["Transformers, in models/diffusion_models", *_found(files.TRANSFORMERS)],
-        ["Adapters, in models/tora2", *_found(files.ADAPTERS)],
-        ["The bundled model", "is there" if there else "is missing: reinstall Tora2"],
-    ]
-    if sources:
-        sections.append(["Published weights", *map(str, EVERYTHING), NO_TORA2])
-    return "\n\n".join("\n- ".join(section) for section in sections)
-
-
-def _found(folder: str) -> list[str]:
-    """A line for each file that holds something of ours; others in the folder are passed over."""
-    lines = []
-    for name in files.choices(folder):
-        try:
-            seen = inspect(files.locate(folder, name, ()))
-        except (ValueError, OSError) as error:
-            if folder == files.ADAPTERS:
-                lines.append(f"{name}: {error}")
-            continue
-        enabled = f"; enables {', '.join(seen.capabilities)}" if seen.capabilities else ""
-        lines.append(f"{name}: {_listed(seen.holds)}{enabled}")
-    return lines or ["none"]
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _listed(items: Any) -> str:
-    return ", ".join(map(str, items)) or "nothing"
+    corrected = f"corrected for CogVideoX-1.0: {', '.join(needed) or 'nothing'}"
+    return Facts(
+        system=(system.version(), python_and_torch(), corrected),
+        packages=packages(),
+        device=system.device(),
+        scans=scan(files.searched()),
+        hosts=(COMFYUI,),
+    )

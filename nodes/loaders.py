@@ -6,14 +6,15 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..tora2.checkpoints import load_adapter
-from ..tora2.checkpoints.sources import BASE, BASE_I2V, NO_TORA2, TORA_SAT, TORA_SPLIT
+from ..tora2.checkpoints import load_adapter, sources
 from .host import adapters, files
 from .host.transformers import WEIGHT_TYPES, load_model
 from .io_types import AdapterSocket, LoadedAdapter
-from .validation import refusal
+from .validation import NO_FILE, refusal
 
 POSITIONS = ("as trained", "off (as Tora)")
+TRANSFORMERS = (sources.BASE, sources.BASE_I2V, sources.TORA_TRANSFORMER, sources.TORA_SAT)
+ADAPTERS = (sources.TORA_SPLIT, sources.TORA_SAT)
 
 
 class Tora2LoadModel(io.ComfyNode):
@@ -29,7 +30,7 @@ class Tora2LoadModel(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "model",
-                    options=files.choices(files.TRANSFORMERS),
+                    options=files.choices(files.TRANSFORMERS) or [NO_FILE],
                     tooltip="A file in models/diffusion_models (ComfyUI, diffusers or SAT layout), "
                     "or a folder there that holds a model in shards.",
                 ),
@@ -54,12 +55,14 @@ class Tora2LoadModel(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, **inputs: Any) -> bool | str:
-        return refusal(cls, inputs)
+    def validate_inputs(cls, model: Any = None) -> bool | str:
+        # Only the file is ours to check: the host says a sentence again for every input it gives.
+        where = {"model": lambda: files.where(files.TRANSFORMERS, TRANSFORMERS)}
+        return refusal(cls, {"model": model}, where=where)
 
     @classmethod
     def execute(cls, model: str, weight_dtype: str, learned_position: str) -> io.NodeOutput:
-        path = files.locate(files.TRANSFORMERS, model, (BASE, BASE_I2V, TORA_SAT))
+        path = files.locate(files.TRANSFORMERS, model, TRANSFORMERS)
         return io.NodeOutput(load_model(path, weight_dtype, learned_position == POSITIONS[0]))
 
 
@@ -75,7 +78,7 @@ class Tora2LoadAdapter(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "adapter",
-                    options=files.choices(files.ADAPTERS),
+                    options=files.choices(files.ADAPTERS) or [NO_FILE],
                     tooltip="A file or folder in models/tora2: an adapter trained with this "
                     "project, Tora's SAT or diffusers file, or the split fuser and extractor.",
                 ),
@@ -91,12 +94,13 @@ class Tora2LoadAdapter(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, **inputs: Any) -> bool | str:
-        return refusal(cls, inputs)
+    def validate_inputs(cls, adapter: Any = None) -> bool | str:
+        where = {"adapter": lambda: files.where(files.ADAPTERS, ADAPTERS, sources.NO_TORA2)}
+        return refusal(cls, {"adapter": adapter}, where=where)
 
     @classmethod
     def execute(cls, adapter: str) -> io.NodeOutput:
-        path = files.locate(files.ADAPTERS, adapter, (TORA_SPLIT, NO_TORA2))
+        path = files.locate(files.ADAPTERS, adapter, ADAPTERS, sources.NO_TORA2)
         patcher = adapters.load_adapter_model(load_adapter(path))
         loaded = LoadedAdapter(patcher, adapter)
         return io.NodeOutput(loaded, contents(loaded))
@@ -108,5 +112,5 @@ def contents(loaded: LoadedAdapter) -> str:
     parts = ", ".join(config.capabilities)
     lines = [f"{loaded.name}: {parts}; {config.layers} blocks of {config.dim} channels"]
     if "appearance" not in config.capabilities:
-        lines.append(f"Trajectories only. {NO_TORA2}")
+        lines.append(f"Trajectories only. {sources.NO_TORA2}")
     return "\n".join(lines)

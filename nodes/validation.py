@@ -10,12 +10,15 @@ from comfy_api.latest import io
 from ..tora2 import fields
 
 MAX_TEXT = 4 * 1024 * 1024
+NO_FILE = "no file there yet"
+"""The option of a file input whose folder is empty: without any, the host would send nothing."""
 
 
 def refusal(
     node: type[io.ComfyNode],
     inputs: Mapping[str, Any],
     *extra: Callable[[], object],
+    where: Mapping[str, Callable[[], str]] | None = None,
 ) -> bool | str:
     """True, or a sentence that names the node, the input, its value and what was expected.
 
@@ -25,13 +28,14 @@ def refusal(
         node: its schema gives types, bounds and options.
         inputs: what `validate_inputs` received.
         extra: further checks, run when the schema's own have passed; each may raise ValueError.
+        where: for inputs that choose a file, what to say of where such files are to be had.
     """
     schema = node.define_schema()
     try:
         for input in schema.inputs:
             value = inputs.get(input.id)
             if value is not None:
-                check_input(input, value)
+                check_input(input, value, (where or {}).get(input.id))
         for check in extra:
             check()
     except ValueError as error:
@@ -39,7 +43,7 @@ def refusal(
     return True
 
 
-def check_input(input: Any, value: Any) -> None:
+def check_input(input: Any, value: Any, where: Callable[[], str] | None = None) -> None:
     """Raise ValueError if a widget's value does not fit its input."""
     name = input.id
     if isinstance(input, io.Int.Input):
@@ -50,7 +54,7 @@ def check_input(input: Any, value: Any) -> None:
         if not isinstance(value, bool):
             raise fields.refuse(name, value, "true or false")
     elif isinstance(input, io.Combo.Input):
-        check_choice(value, name, input.options)
+        check_choice(value, name, input.options, where)
     elif isinstance(input, io.String.Input):
         if not isinstance(value, str) or len(value) > MAX_TEXT:
             raise fields.refuse(name, value, f"a text of at most {MAX_TEXT} characters")
@@ -62,14 +66,17 @@ def check_input(input: Any, value: Any) -> None:
         raise fields.refuse(name, value, "a connection from another node")
 
 
-def check_choice(value: Any, name: str, options: list[str]) -> None:
+def check_choice(
+    value: Any, name: str, options: list[str], where: Callable[[], str] | None = None
+) -> None:
     """One of a combo's options; a long list is not repeated."""
-    if isinstance(value, str) and value in options:
+    there = [option for option in options if option != NO_FILE]
+    if isinstance(value, str) and value in there:
         return
-    if not options:
-        raise fields.refuse(name, value, "a file, but there is none in its folder")
-    listed = ", ".join(options[:8]) + (", …" if len(options) > 8 else "")
-    raise fields.refuse(name, value, f"one of {listed}")
+    listed = ", ".join(there[:8]) + (", …" if len(there) > 8 else "")
+    expected = f"one of {listed}" if there else "a file, but there is none in its folder"
+    error = fields.refuse(name, value, expected)
+    raise ValueError(f"{error}. {where()}") if where is not None else error
 
 
 def _or(bound: Any, default: Any) -> Any:

@@ -5,11 +5,23 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import folder_paths
 
+from ...tora2.checkpoints.sources import Source, terms
+
 ADAPTERS = "tora2"
 TRANSFORMERS = "diffusion_models"
+USED = (
+    TRANSFORMERS,
+    ADAPTERS,
+    "text_encoders",
+    "vae",
+    "clip_vision",
+    "insightface",
+    "detection",
+)
 
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.(safetensors|bin)$")
 
@@ -31,20 +43,37 @@ def choices(folder: str) -> list[str]:
     return list(names)
 
 
-def locate(folder: str, name: str, hints: Iterable[object]) -> str:
+def locate(folder: str, name: str, published: Iterable[Source], note: str = "") -> str:
     """The path of one of `choices`.
 
     Raises:
         ValueError: lists the folders that were searched, and where such files are published.
     """
-    bases = folder_paths.get_folder_paths(folder)
     if name in choices(folder):
-        for base in bases:
+        for base in folder_paths.get_folder_paths(folder):
             path = os.path.join(base, name)
             if os.path.exists(path):
                 return path
-    published = "; ".join(str(hint) for hint in hints)
-    raise ValueError(f"{name!r} is in none of {', '.join(bases)}. Published are: {published}")
+    raise ValueError(f"{name!r} is not there. {where(folder, published, note)}")
+
+
+def where(folder: str, published: Iterable[Source], note: str = "") -> str:
+    """In words, which folders are searched, and where files for them are published."""
+    given = tuple(published)
+    searched = ", ".join(folder_paths.get_folder_paths(folder))
+    places = "; ".join(map(str, given))
+    words = f"Searched are {searched}. Published are: {places}."
+    return " ".join((words, *terms(given), *([note] if note else ())))
+
+
+def searched() -> list[Path]:
+    """The model folders that hold anything of ours, as the host has them, those that exist."""
+    paths: dict[str, None] = {}
+    for kind in USED:
+        known = kind in folder_paths.folder_names_and_paths
+        default = [os.path.join(folder_paths.models_dir, kind)]
+        paths |= dict.fromkeys(folder_paths.get_folder_paths(kind) if known else default)
+    return [Path(path) for path in paths if os.path.isdir(path)]
 
 
 def output_path(prefix: str, extension: str) -> tuple[str, str, str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
+import folder_paths
 import torch
 from comfy import model_management
 from comfy.ldm.cogvideo.model import CogVideoXPatchEmbed, CogVideoXTransformer3DModel
@@ -11,23 +10,32 @@ from comfy.model_sampling import V_PREDICTION_DDPM, ModelSamplingDiscrete
 from comfy.ops import disable_weight_init
 from comfyui_version import __version__
 
+from ...tora2.doctor import Device
 from . import corrections, video
 
 
-def summary() -> list[str]:
-    """Version, device and memory, a line each."""
-    device = model_management.get_torch_device()
-    free, total = (
-        bytes / 2**30
-        for bytes in (
-            model_management.get_free_memory(device),
-            model_management.get_total_memory(device),
-        )
+def version() -> str:
+    """The host's, with where its models are, in words."""
+    return f"ComfyUI {__version__}, models in {folder_paths.models_dir}"
+
+
+def device() -> Device:
+    """What the host computes on. Models that it holds count as free: it makes room for others."""
+    chosen = model_management.get_torch_device()
+    cpu = torch.device("cpu")
+    held = sum(
+        model.model_loaded_memory()
+        for model in model_management.current_loaded_models
+        if model.device == chosen
     )
-    return [
-        f"ComfyUI {__version__}, torch {torch.__version__}, Python {sys.version.split()[0]}",
-        f"{model_management.get_torch_device_name(device)}: {free:.1f} of {total:.1f} GiB free",
-    ]
+    return Device(
+        model_management.get_torch_device_name(chosen),
+        getattr(chosen, "type", "privateuseone"),  # DirectML's devices have no type
+        int(model_management.get_free_memory(chosen)) + held,
+        int(model_management.get_total_memory(chosen)),
+        int(model_management.get_free_memory(cpu)),
+        int(model_management.get_total_memory(cpu)),
+    )
 
 
 def errors() -> dict[str, bool]:

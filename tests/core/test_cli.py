@@ -443,6 +443,51 @@ def test_bad_trajectory_files(
     assert {path.name for path in tmp_path.iterdir()} == {"good.json", "bad.json"}
 
 
+def test_the_doctor_looks_where_it_is_told(
+    run: Run, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
+    (tmp_path / "bad.safetensors").write_bytes(b"<html>")
+    status, out, err = run("doctor", tmp_path, model)
+    assert (status, err) == (0, "")
+    assert f"COMFYUI_PATH is {str(tmp_path)!r}, which is no ComfyUI" in out
+    assert f"{tmp_path / 'bad.safetensors'} is a web page" in out
+    assert "adapter.safetensors (" in out and "enables motion, appearance, binding" in out
+    assert "bundled model, in ComfyUI: ready" in out and "zai-org/CogVideoX-5b" in out
+
+
+def test_the_doctor_looks_into_comfyui_by_itself(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comfyui = tmp_path / "ComfyUI"
+    (comfyui / "models").mkdir(parents=True)
+    for name in ("main.py", "folder_paths.py", "extra_model_paths.yaml"):
+        (comfyui / name).write_text("raise SystemExit")
+    (comfyui / "comfyui_version.py").write_text('__version__ = "0.33.0"')
+    monkeypatch.setenv("COMFYUI_PATH", str(comfyui))
+    status, out, _ = run("doctor", "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert [scan["folder"] for scan in found["scans"]] == [str(comfyui / "models")]
+    assert f"ComfyUI 0.33.0 in {comfyui}" in found["system"]
+    assert any("extra_model_paths.yaml names more folders" in line for line in found["system"])
+    assert json.loads(run("doctor", comfyui, "--json")[1])["scans"] == found["scans"]
+
+    monkeypatch.delenv("COMFYUI_PATH")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    _, out, _ = run("doctor")
+    assert "no ComfyUI found" in out and "Weights in" not in out
+
+
+def test_the_doctor_refuses_what_is_no_folder(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for name in ("absent", "file"):
+        status, out, err = run("doctor", tmp_path, tmp_path / name)
+        assert (status, out) == (2, "")
+        assert is_one_sentence(err, "doctor") and name in err
+
+
 @pytest.mark.parametrize("command", ["train", "evaluate", "ablation"])
 def test_bad_configurations(run: Run, tmp_path: Path, command: str) -> None:
     file = tmp_path / "c.yaml"

@@ -117,7 +117,7 @@ JUNK = [
     ("Tora2ImageToVideo", {"fit": ""}, "fit is '', expected one of crop"),
     ("Tora2LoadModel", {"model": "../../secret.safetensors"}, "model is '../../secret"),
     ("Tora2LoadModel", {"model": "nothing.safetensors"}, "model is 'nothing.safetensors'"),
-    ("Tora2LoadModel", {"weight_dtype": "int1"}, "weight_dtype is 'int1', expected one of"),
+    ("Tora2LoadModel", {"weight_dtype": "int1"}, "weight_dtype: 'int1' not in ['default'"),
     ("Tora2LoadAdapter", {"adapter": "..\\x"}, "adapter is"),
     ("Tora2ImportTrajectories", {"text": '{"version": 7}'}, "version is 7, expected at most 1"),
     ("Tora2ImportTrajectories", {"text": '{"version": 1, "tracks": 5}'}, "has no key"),
@@ -299,7 +299,7 @@ def test_loading_from_the_folders(
     )
     assert contents.startswith("mine.safetensors: motion, appearance, binding; 6 blocks of 192")
     assert loaded.adapter.dtype == torch.float32
-    with pytest.raises(ValueError, match="'gone' is in none of .*Published are: .*CogVideoX-5b"):
+    with pytest.raises(ValueError, match="'gone' is not there. Searched are .*CogVideoX-5b"):
         files.locate(files.TRANSFORMERS, "gone", (pack("tora2.checkpoints.sources").BASE,))
 
 
@@ -333,7 +333,7 @@ def test_the_doctor_finds_what_is_there(
     from tora2.models.adapter import Tora2Adapter, Tora2Config
 
     files = pack("nodes.host.files")
-    for folder in (files.ADAPTERS, files.TRANSFORMERS):
+    for folder in files.USED:
         (tmp_path / folder).mkdir()
         entry = ([str(tmp_path / folder)], {".safetensors"})
         monkeypatch.setitem(folder_paths.folder_names_and_paths, folder, entry)
@@ -342,13 +342,21 @@ def test_the_doctor_finds_what_is_there(
     save_adapter(
         Tora2Adapter(Tora2Config.preset("tiny")), tmp_path / files.ADAPTERS / "mine.safetensors"
     )
-    (report,) = host.NODE_CLASS_MAPPINGS["Tora2Doctor"].execute(sources=True).result
+    node = host.NODE_CLASS_MAPPINGS["Tora2Doctor"]
+    (report,) = node.execute(sources=True).result
     for expected in (
         "corrected for CogVideoX-1.0: rotary positions, learned positions, sampling, video",
         "einops: ",
-        "diffusion_models\n- none",
-        "mine.safetensors: ",
+        f"Weights in {tmp_path / files.TRANSFORMERS}\n- none",
+        "mine.safetensors (",
+        "enables motion, appearance, binding",
         "broken.safetensors",
+        "with the bundled model, in ComfyUI: ready",
+        "Tora's motion parts:\n  ",
         "zai-org/CogVideoX-5b",
+        "there is no GPU",
     ):
         assert expected in report, report
+    assert "in the library" not in report
+    (short,) = node.execute(sources=False).result
+    assert "zai-org" not in short and "No Tora2 weights were ever published" in short
