@@ -114,15 +114,19 @@ class MotionGuidanceFuser(nn.Module):
         # PyTorch's group norm crashes in backward on channels-last input that needs no gradient,
         # which is what the first block of a frozen transformer gives.
         normed = self.flow_cond_norm(h.contiguous())
-        repeats = h.shape[0] // gamma.shape[0]
-        if repeats == 1:
-            return torch.addcmul(beta, normed, gamma)
-        normed = normed.unflatten(0, (repeats, gamma.shape[0]))
-        return torch.addcmul(beta, normed, gamma).flatten(0, 1)
+        normed = rearrange(normed, "(r b) c h w -> r b (h w) c", b=len(gamma))
+        out = torch.addcmul(beta, normed, gamma)
+        return rearrange(out, "r b (h w) c -> (r b) c h w", h=h.shape[-2])
 
     @staticmethod
     def _project(feature: Tensor, spatial: nn.Conv2d, temporal: nn.Conv1d, frames: int) -> Tensor:
-        x = spatial(feature)
-        height, width = x.shape[-2:]
-        x = temporal(rearrange(x, "(b t) c h w -> (b h w) c t", t=frames))
-        return rearrange(x, "(b h w) c t -> (b t) c h w", h=height, w=width)
+        """[B * T, H * W, C]; the temporal convolution is run as one matrix product.
+
+        Sequences as short as a clip's latent frames are slow to convolve, and the product leaves
+        its result in the layout of the tokens.
+        """
+        x = rearrange(spatial(feature), "(b t) c h w -> b t (h w) c", t=frames)
+        x = torch.cat([x[:, :1], x, x[:, -1:]], dim=1)
+        windows = torch.cat([x[:, :-2], x[:, 1:-1], x[:, 2:]], dim=-1)
+        weight = rearrange(temporal.weight, "o i k -> o (k i)")
+        return F.linear(windows, weight, temporal.bias).flatten(0, 1)
