@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,6 +28,8 @@ from .validation import refusal
 
 MAX_ENTITIES = 64
 FLOW_MODES = ("subpixel", "tora")
+FLOW_LATENTS = ("mean", "drawn (as Tora)")
+MAX_SEED = 2**63 - 1
 _STAGES = 4
 
 
@@ -83,6 +86,29 @@ class Tora2Bind(io.ComfyNode):
                     tooltip="A coloured optical flow to follow in place of drawn paths, such as "
                     "that of another video. The trajectories then only bind the entities.",
                 ),
+                io.Combo.Input(
+                    "flow_latents",
+                    options=list(FLOW_LATENTS),
+                    default=FLOW_LATENTS[0],
+                    advanced=True,
+                    tooltip="What of the VAE's distribution the paths become: its mean, which is "
+                    "the same in every run, or a draw with a seed, as Tora's code takes.",
+                ),
+                io.Int.Input(
+                    "flow_seed",
+                    default=0,
+                    min=0,
+                    max=MAX_SEED,
+                    advanced=True,
+                    tooltip="Of the draw; without effect on the mean.",
+                ),
+                io.Boolean.Input(
+                    "tiled",
+                    default=False,
+                    advanced=True,
+                    tooltip="Encode the paths in tiles of 360x240, which needs less memory and "
+                    "changes the latents a little. Short memory does so by itself, with a warning.",
+                ),
             ],
             outputs=[
                 ConditioningSocket.Output(display_name="conditioning", tooltip="For Tora2 Apply."),
@@ -118,10 +144,29 @@ class Tora2Bind(io.ComfyNode):
         entities: dict[str, Entity | None] | None = None,
         flow_mode: str = FLOW_MODES[0],
         flow_video: Tensor | None = None,
+        flow_latents: str = FLOW_LATENTS[0],
+        flow_seed: int = 0,
+        tiled: bool = False,
     ) -> io.NodeOutput:
         given = [entity for entity in (entities or {}).values() if entity is not None]
-        bound, text, flow = bind(adapter, given, trajectories, vae, clip, flow_mode, flow_video)
-        return io.NodeOutput(bound, text, flow)
+        seed = None if flow_latents == FLOW_LATENTS[0] else flow_seed
+        how = FlowEncoding(flow_mode, seed, tiled)
+        return io.NodeOutput(*bind(adapter, given, trajectories, vae, clip, how, flow_video))
+
+
+@dataclass(frozen=True)
+class FlowEncoding:
+    """How paths become latents.
+
+    Attributes:
+        mode: one of `FLOW_MODES`.
+        seed: draws from the VAE's posterior; None takes its mean.
+        tiled: encode in tiles of the picture.
+    """
+
+    mode: str = FLOW_MODES[0]
+    seed: int | None = None
+    tiled: bool = False
 
 
 def bind(
@@ -130,7 +175,7 @@ def bind(
     document: TrajectoryDocument | None,
     vae: Any,
     clip: Any,
-    flow_mode: str,
+    how: FlowEncoding,
     flow_video: Tensor | None = None,
 ) -> tuple[BoundConditioning, str, Tensor]:
     """The conditioning of a clip, the report, and the flow picture [T, H, W, 3] in [0, 1].
@@ -149,10 +194,10 @@ def bind(
         if flow_video is not None:
             flow = checked_flow(flow_video, document)
         elif document is not None and tracks is not None and len(tracks.entity):
-            flow = flow_picture(document, tracks, flow_mode, loaded.flow_sigma)
+            flow = flow_picture(document, tracks, how.mode, loaded.flow_sigma)
         advance()
         if flow is not None:
-            latent = motion_latent(loaded, flow, vae)
+            latent = motion_latent(loaded, flow, vae, how)
             size = (flow.shape[2], flow.shape[1], flow.shape[0])
         advance()
         conditions = [entity_condition(loaded, one, clip) for one in matches]
@@ -194,11 +239,12 @@ def flow_picture(document: TrajectoryDocument, tracks: Tracks, mode: str, sigma:
     return flow_rgb(flow).movedim(1, -1).float() / 255
 
 
-def motion_latent(loaded: LoadedAdapter, flow: Tensor, vae: Any) -> Tensor:
+def motion_latent(loaded: LoadedAdapter, flow: Tensor, vae: Any, how: FlowEncoding) -> Tensor:
     """The scaled latents of a flow picture."""
     if vae is None:
         raise ValueError("the trajectories need a VAE, expected a connection to the input vae")
-    return video.scale(video.encode(vae, flow), loaded.adapter.config.dim)
+    latents = video.encode(vae, flow, how.tiled, how.seed)
+    return video.scale(latents, loaded.adapter.config.dim)
 
 
 def entity_condition(loaded: LoadedAdapter, one: Match, clip: Any) -> EntityCondition:

@@ -11,18 +11,31 @@ from comfy import latent_formats, model_management, utils
 from comfy.ldm.cogvideo.vae import AutoencoderKLCogVideoX
 from torch import Tensor
 
-_CHUNK = 8
+from .encoding import CausalEncoder, encode_whole
 
 
-def encode(vae: Any, frames: Tensor) -> Tensor:
+def encode(vae: Any, frames: Tensor, tiled: bool = False, seed: int | None = None) -> Tensor:
     """Unscaled latents [1, 16, T, H/8, W/8] of frames [1 + 4k, H, W, 3] in [0, 1].
 
+    Args:
+        vae: the host's VAE; it stays as it is.
+        frames: of the video.
+        tiled: encode the picture in tiles, which needs less memory.
+        seed: samples the posterior; None takes its mean, as the host does.
+
     Raises:
-        ValueError: if the VAE is none that compresses 4 x 8 x 8 to 16 channels.
+        ValueError: if the VAE is none that compresses 4 x 8 x 8 to 16 channels, or a seed is given
+            to one that has no posterior.
     """
-    if isinstance(vae.first_stage_model, AutoencoderKLCogVideoX) and loses_its_cache():
-        vae = copy.copy(vae)
-        vae.first_stage_model = _InChunks(vae.first_stage_model)
+    if isinstance(vae.first_stage_model, AutoencoderKLCogVideoX):
+        if tiled or seed is not None or loses_its_cache():
+            vae = copy.copy(vae)
+            vae.first_stage_model = CausalEncoder(vae.first_stage_model, tiled, seed)
+    elif seed is not None:
+        raise ValueError(
+            f"the VAE is a {type(vae.first_stage_model).__name__}, which has no distribution to "
+            "draw latents from: expected the mean, or CogVideoX's own VAE"
+        )
     latents = vae.encode(frames)
     count, height, width = frames.shape[:3]
     expected = (1, 16, (count - 1) // 4 + 1, height // 8, width // 8)
@@ -54,27 +67,6 @@ def empty_latent(width: int, height: int, frames: int, batch: int) -> dict[str, 
     return {"samples": torch.zeros(shape, device=model_management.intermediate_device())}
 
 
-def encode_in_chunks(model: Any, video: Tensor) -> Tensor:
-    """Posterior mean of a video [B, 3, F, H, W]: first 8 + F mod 8 frames, then 8 at a time.
-
-    e1: the host starts with F mod 8 frames, and with a single one it drops the cache of its causal
-    convolutions, so that the next chunk begins as if it were the first.
-    """
-    frames = video.shape[2]
-    first = frames if frames < _CHUNK else _CHUNK + frames % _CHUNK
-    cache, parts = None, []
-    for start, end in _spans(frames, first):
-        model_management.throw_exception_if_processing_interrupted()
-        part, cache = model.encoder(video[:, :, start:end], conv_cache=cache)
-        parts.append(part)
-    return torch.cat(parts, dim=2).chunk(2, dim=1)[0]
-
-
-def _spans(frames: int, first: int) -> list[tuple[int, int]]:
-    starts = [0, *range(first, frames, _CHUNK)]
-    return list(zip(starts, [*starts[1:], frames], strict=True))
-
-
 @lru_cache(maxsize=1)
 def loses_its_cache() -> bool:
     """Whether a small autoencoder of the host encodes nine frames otherwise than in one pass."""
@@ -85,15 +77,5 @@ def loses_its_cache() -> bool:
             torch.nn.init.normal_(parameter, std=0.2)
         video = torch.randn(1, 3, 9, 16, 16)
     with torch.no_grad():
-        expected = encode_in_chunks(small, video)
+        expected = encode_whole(small, video).chunk(2, dim=1)[0]
         return not torch.allclose(small.encode(video), expected, rtol=1e-3, atol=1e-3)
-
-
-class _InChunks:
-    """Stands for the autoencoder in one call of the VAE."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def encode(self, video: Tensor) -> Tensor:
-        return encode_in_chunks(self.model, video)

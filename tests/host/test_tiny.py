@@ -121,9 +121,8 @@ def test_bind_is_the_pipeline_s_conditioning(
         )
         for one in given.entities
     ]
-    bound, report, flow = pack("nodes.bind").bind(
-        adapter, entities, document, vae, clip, "subpixel"
-    )
+    node = pack("nodes.bind")
+    bound, report, flow = node.bind(adapter, entities, document, vae, clip, node.FlowEncoding())
     assert bound.size == (96, 96, 17) and flow.shape == (17, 96, 96, 3)
     assert report.splitlines() == [
         "circle: 1 picture, word 'circle', 1 track (b), strength 1",
