@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .checkpoints import read_transformer
 from .checkpoints.assigning import assign
+from .checkpoints.transformer_keys import POSITIONS
 from .models.rotary import crop_region
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def load_transformer(
-    path: str | os.PathLike[str], dtype: torch.dtype = torch.bfloat16
+    path: str | os.PathLike[str],
+    dtype: torch.dtype = torch.bfloat16,
+    learned_positions: bool = True,
 ) -> CogVideoXTransformer3DModel:
     """Load a CogVideoX-1.0 transformer from any public layout.
 
@@ -29,6 +32,9 @@ def load_transformer(
         path: what `tora2.checkpoints.read_transformer` reads: a diffusers folder or shards, a
             single file in diffusers, ComfyUI or SAT names, or SAT's `.pt`.
         dtype: of the parameters.
+        learned_positions: keep the learned position embedding of image-to-video models. They were
+            trained with it, so it stays by default. Tora's own image-to-video code leaves it out;
+            without it the model takes other sizes than the one it was trained at.
 
     Returns:
         The transformer on the CPU, in evaluation mode.
@@ -38,6 +44,8 @@ def load_transformer(
         OSError: if the file is missing or not readable.
     """
     config, tensors = read_transformer(path)
+    if not learned_positions and tensors.pop(POSITIONS, None) is not None:
+        config["use_learned_positional_embeddings"] = False
     with torch.device("meta"):
         transformer = CogVideoXTransformer3DModel(**config)
     assign(transformer, tensors, Path(path), dtype)
@@ -97,8 +105,8 @@ def predict(
         [B, out_channels, T, H, W]; v for CogVideoX.
 
     Raises:
-        ValueError: if the model is a CogVideoX-1.5 one, or a latent side is no multiple of the
-            patch size.
+        ValueError: if the model is a CogVideoX-1.5 one, a latent side is no multiple of the patch
+            size, or the model learned its positions at another size.
     """
     config = transformer.config
     if config.patch_size_t is not None:
@@ -117,9 +125,9 @@ def predict(
     embedding = transformer.time_embedding(embedding, None)
     rotary = rotary_embedding(transformer, frames, grid)
 
-    tokens = transformer.patch_embed(context, latents.transpose(1, 2))
-    tokens = transformer.embedding_dropout(tokens)
+    tokens = transformer.embedding_dropout(_embed(transformer, context, latents))
     text, video = tokens[:, : context.shape[1]], tokens[:, context.shape[1] :]
+    del tokens  # else the first block's input would live through all of them
     recompute = transformer.gradient_checkpointing and torch.is_grad_enabled()
     for layer in range(len(transformer.transformer_blocks)):
         arguments = (transformer, layer, video, text, embedding, rotary, conditioning)
@@ -132,6 +140,34 @@ def predict(
     out: Tensor = transformer.proj_out(video)
     out = out.reshape(batch, frames, *grid, -1, patch, patch)
     return out.permute(0, 4, 1, 2, 5, 3, 6).flatten(5, 6).flatten(3, 4)
+
+
+def _embed(transformer: CogVideoXTransformer3DModel, context: Tensor, latents: Tensor) -> Tensor:
+    """Text and video tokens [B, L + T * H * W, C], with learned positions where the model has them.
+
+    diffusers takes sines in place of what was learned as soon as a clip is shorter; here shorter
+    clips and texts take the part of the learned positions that is theirs.
+    """
+    embed = transformer.patch_embed
+    if not embed.use_learned_positional_embeddings:
+        tokens: Tensor = embed(context, latents.transpose(1, 2))
+        return tokens
+    frames, height, width = latents.shape[2:]
+    trained = (transformer.config.sample_height, transformer.config.sample_width)
+    longest = (transformer.config.sample_frames - 1) // embed.temporal_compression_ratio + 1
+    if (height, width) != trained or frames > longest:
+        raise ValueError(
+            f"the clip is {width * 8}x{height * 8} with {4 * frames - 3} frames but this "
+            f"image-to-video model learned its positions at {trained[1] * 8}x{trained[0] * 8} with "
+            f"{4 * longest - 3}; use that, or load it without learned positions"
+        )
+    text = embed.text_proj(context)
+    video = embed.proj(latents.transpose(1, 2).flatten(0, 1)).flatten(2).transpose(1, 2)
+    video = video.reshape(len(latents), -1, video.shape[-1])
+    learned, start = embed.pos_embedding.to(text.dtype), embed.max_text_seq_length
+    text = text + learned[:, :start][:, : text.shape[1]]
+    video = video + learned[:, start : start + video.shape[1]]
+    return torch.cat([text, video], dim=1)
 
 
 def _block(
@@ -155,10 +191,12 @@ def _block(
     )
     video = video + gate * attended
     text = text + gate_text * attended_text
+    del attended, attended_text  # the feed-forward is where memory peaks
     if conditioning is not None and conditioning.motion_first:
         video = conditioning.attend(layer, video)
     normed, normed_text, gate, gate_text = block.norm2(video, text, embedding)
-    fed = block.ff(torch.cat([normed_text, normed], dim=1))
+    normed = torch.cat([normed_text, normed], dim=1)
+    fed = block.ff(normed)
     video = video + gate * fed[:, text.shape[1] :]
     text = text + gate_text * fed[:, : text.shape[1]]
     return video, text

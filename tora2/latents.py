@@ -18,8 +18,15 @@ def encode_video(vae: Any, video: Tensor, generator: torch.Generator | None = No
 
     Returns:
         [B, 16, 1 + k, H/8, W/8], multiplied by the autoencoder's scaling factor.
+
+    Raises:
+        ValueError: if a generator is given to `PatchAutoencoder`, which has no posterior.
     """
     if isinstance(vae, PatchAutoencoder):
+        if generator is not None:
+            raise ValueError(
+                "the bundled autoencoder has no distribution to draw latents from: expected 'mean'"
+            )
         return vae.encode(video) * vae.config.scaling_factor
     posterior = vae.encode(video.to(vae.dtype)).latent_dist
     latents: Tensor = posterior.mode() if generator is None else posterior.sample(generator)
@@ -31,4 +38,5 @@ def decode_video(vae: Any, latents: Tensor) -> Tensor:
     if isinstance(vae, PatchAutoencoder):
         return vae.decode(latents / vae.config.scaling_factor).clamp(-1, 1)
     decoded: Tensor = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
-    return decoded.clamp(-1, 1)
+    # CogVideoX makes four frames of the first latent too where their number is even; one is real.
+    return decoded[:, :, -(4 * latents.shape[2] - 3) :].clamp(-1, 1)

@@ -1,7 +1,7 @@
 """Scenes to videos with diffusers' CogVideoX: pictures, words and paths in, frames out."""
 
-from collections.abc import Callable
-from copy import deepcopy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .checkpoints import load_adapter, save_adapter
-from .checkpoints.module_folder import load_module, read_json, save_module, write_json
 from .conditioning import EntityCondition, Tora2Conditioning
 from .encoders.entity import Encoders, encode_entity
 from .encoders.pictures import load_picture
-from .encoders.tiny import TinyEncoder, TinyEncoderConfig
+from .encoders.tiny import TinyEncoder
 from .latents import decode_video, encode_video
-from .model_folder import FORMAT, TINY, VERSION, ModelInfo, described, load_part
+from .model_folder import ModelInfo
 from .models.adapter import Tora2Adapter
-from .models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
+from .pipeline_folder import read_parts, write_parts
 from .sampling import make_scheduler, sample_latents
 from .text import encode_prompts, encode_words, token_ids
 from .trajectory import Tracks, TrajectoryDocument, sample
@@ -69,10 +67,8 @@ class Tora2Pipeline:
         self.encoder = encoder
         self.info = info
         self.encoders = encoders or Encoders(joint=encoder)
-
-    @property
-    def device(self) -> torch.device:
-        return self.transformer.device
+        self.device: torch.device = transformer.device
+        self._offload = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -86,6 +82,8 @@ class Tora2Pipeline:
         dtype: torch.dtype | None = None,
         adapter: str | Path | None = None,
         encoders: Encoders | None = None,
+        learned_positions: bool = True,
+        offload: bool = False,
     ) -> "Tora2Pipeline":
         """Load a folder written by `save_pretrained`, the bundled model, or a CogVideoX.
 
@@ -95,72 +93,43 @@ class Tora2Pipeline:
             dtype: of all parts; float32 on a CPU and bfloat16 on a GPU by default.
             adapter: the adapter in any layout of `tora2.checkpoints`, in place of the folder's own.
             encoders: picture encoders, in place of the folder's own.
+            learned_positions: of image-to-video models, see `tora2.backbone.load_transformer`.
+            offload: keep every part on the CPU but for the time in which it works.
 
         Raises:
             ValueError: says which file of the folder is missing or malformed.
         """
-        from diffusers import AutoencoderKLCogVideoX
-        from transformers import AutoTokenizer, T5EncoderModel
-
-        from .backbone import load_transformer
-
-        folder = TINY if str(path) == "tiny" else Path(path)
-        index = read_json(folder / "model_index.json")
-        info, vae_kind, encoder_kind = described(index, folder)
-        own = "transformer" if "_class_name" in index else "adapter.safetensors"
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
-        if vae_kind == "PatchAutoencoder":
-            vae: Any = load_module(PatchAutoencoder, PatchAutoencoderConfig, folder / "vae")
-        else:
-            vae = load_part(AutoencoderKLCogVideoX, folder / "vae")
-        encoder = None
-        if encoder_kind == "TinyEncoder":
-            encoder = load_module(TinyEncoder, TinyEncoderConfig, folder / "image_encoder")
-        pipeline = cls(
-            transformer=load_transformer(folder / "transformer", dtype=dtype),
-            vae=vae,
-            text_encoder=load_part(T5EncoderModel, folder / "text_encoder"),
-            tokenizer=load_part(AutoTokenizer, folder / "tokenizer"),
-            adapter=load_adapter(adapter or folder / own),
-            encoder=encoder,
-            info=info,
-            encoders=encoders,
-        )
-        return pipeline.to(device, dtype)
+        parts = read_parts(path, dtype, adapter, learned_positions)
+        return cls(**parts, encoders=encoders).to(device, dtype, offload)
 
-    def to(self, device: torch.device | str, dtype: torch.dtype) -> "Tora2Pipeline":
-        """Move every part; returns self."""
+    def to(
+        self, device: torch.device | str, dtype: torch.dtype, offload: bool = False
+    ) -> "Tora2Pipeline":
+        """Move every part, or with `offload` only say where each is to work; returns self."""
+        self.device, self._offload = torch.device(device), offload
+        place = torch.device("cpu") if offload else self.device
         for part in (self.transformer, self.vae, self.text_encoder, self.adapter, self.encoder):
             if part is not None:
-                part.to(device=device, dtype=dtype).eval().requires_grad_(False)
+                part.to(device=place, dtype=dtype).eval().requires_grad_(False)
         return self
+
+    @contextmanager
+    def _working(self, *parts: Any) -> Iterator[None]:
+        """Have parts on the device for as long as they work."""
+        for part in parts:
+            part.to(self.device)
+        try:
+            yield
+        finally:
+            if self._offload:
+                for part in parts:
+                    part.to("cpu")
 
     def save_pretrained(self, path: str | Path, dtype: torch.dtype = torch.float16) -> None:
         """Write the parts into a folder as safetensors of `dtype`."""
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        deepcopy(self.transformer).to(dtype).save_pretrained(folder / "transformer")
-        deepcopy(self.text_encoder).to(dtype).save_pretrained(folder / "text_encoder")
-        self.tokenizer.save_pretrained(folder / "tokenizer")
-        save_adapter(deepcopy(self.adapter).to(dtype), folder / "adapter.safetensors")
-        patches = isinstance(self.vae, PatchAutoencoder)
-        if patches:
-            save_module(self.vae, folder / "vae", dtype)
-        else:
-            deepcopy(self.vae).to(dtype).save_pretrained(folder / "vae")
-        if self.encoder is not None:
-            save_module(self.encoder, folder / "image_encoder", dtype)
-        index = {
-            "format": FORMAT,
-            "version": VERSION,
-            "parts": {
-                "vae": "PatchAutoencoder" if patches else "AutoencoderKLCogVideoX",
-                "encoder": None if self.encoder is None else "TinyEncoder",
-            },
-            **vars(self.info),
-        }
-        write_json(folder / "model_index.json", index)
+        write_parts(self, path, dtype)
 
     @torch.no_grad()
     def __call__(
@@ -183,28 +152,33 @@ class Tora2Pipeline:
         document = self.fitted(scene.trajectories)
         tracks = sample(document)
         settings = scene.sampling
-        conditioning = self.condition(scene, tracks)
         generator = torch.Generator().manual_seed(settings.seed)
+        conditioning = self.condition(scene, tracks, generator)
         shape = (1, 16, (document.frames - 1) // 4 + 1, document.height // 8, document.width // 8)
         noise = torch.randn(shape, generator=generator).to(self.device)
         image_latents = self._image_latents(image, shape)
-        latents = sample_latents(
-            self.transformer,
-            make_scheduler(settings.scheduler),
-            noise,
-            self.encode_text(scene.prompt),
-            self.encode_text(scene.negative_prompt),
-            conditioning,
-            steps=settings.steps,
-            guidance=settings.guidance,
-            dynamic=settings.dynamic_guidance,
-            motion=settings.motion,
-            appearance=settings.appearance,
-            image_latents=image_latents,
-            generator=generator,
-            callback=callback,
-        )
-        video = decode_video(self.vae, latents.to(self.dtype))[0].float().cpu()
+        text, negative = self.encode_text(scene.prompt), self.encode_text(scene.negative_prompt)
+        if settings.unconditional == "zeros":
+            negative = torch.zeros_like(negative)
+        with self._working(self.transformer, self.adapter):
+            latents = sample_latents(
+                self.transformer,
+                make_scheduler(settings.scheduler),
+                noise,
+                text,
+                negative,
+                conditioning,
+                steps=settings.steps,
+                guidance=settings.guidance,
+                dynamic=settings.dynamic_guidance,
+                motion=settings.motion,
+                appearance=settings.appearance,
+                image_latents=image_latents,
+                generator=generator,
+                callback=callback,
+            )
+        with self._working(self.vae):
+            video = decode_video(self.vae, latents.to(self.dtype))[0].float().cpu()
         frames = ((video.permute(1, 2, 3, 0) + 1) / 2).clamp(0, 1)
         return Tora2Output(frames=frames, latents=latents, tracks=tracks)
 
@@ -220,7 +194,8 @@ class Tora2Pipeline:
         if tuple(image.shape) != size:
             raise ValueError(f"the image has shape {tuple(image.shape)}; expected {size}")
         frame = (image * 2 - 1)[None, :, None].to(self.device, self.dtype)
-        first = encode_video(self.vae, frame).float()
+        with self._working(self.vae):
+            first = encode_video(self.vae, frame).float()
         rest = first.new_zeros(*shape[:2], shape[2] - 1, *shape[3:])
         return torch.cat([first, rest], dim=2)
 
@@ -242,26 +217,50 @@ class Tora2Pipeline:
     def encode_text(self, prompt: str) -> Tensor:
         """Text context [1, L, D] of a prompt."""
         ids = token_ids(self.tokenizer, [prompt], self.info.text_tokens)
-        return encode_prompts(self.text_encoder, ids)
+        with self._working(self.text_encoder):
+            return encode_prompts(self.text_encoder, ids)
 
-    def condition(self, scene: "Scene", tracks: Tracks) -> Tora2Conditioning | None:
-        """The conditioning of a scene; None where it has neither entities nor tracks."""
+    def condition(
+        self, scene: "Scene", tracks: Tracks, generator: torch.Generator | None = None
+    ) -> Tora2Conditioning | None:
+        """The conditioning of a scene; None where it has neither entities nor tracks.
+
+        `generator` draws the motion latent where the scene asks for it.
+        """
         entities = [self._entity(entity) for entity in scene.entities]
-        latent = self.motion_latent(tracks) if len(tracks.entity) else None
+        flow = scene.sampling.flow
+        latent = None
+        if len(tracks.entity):
+            drawing = generator if flow.latents == "drawn" else None
+            latent = self.motion_latent(tracks, flow.mode, drawing)
         if latent is None and not entities:
             return None
         order = {entity.id: place for place, entity in enumerate(scene.entities)}
         owners = [order.get(entity.id, -1) for entity in scene.trajectories.entities]
         owner = torch.tensor([*owners, -1])[tracks.entity]
-        return Tora2Conditioning.build(
-            self.adapter, latent, entities, replace(tracks, entity=owner)
-        )
+        with self._working(self.adapter):
+            return Tora2Conditioning.build(
+                self.adapter, latent, entities, replace(tracks, entity=owner)
+            )
 
-    def motion_latent(self, tracks: Tracks) -> Tensor:
-        """Flow picture of the tracks, encoded and scaled: [1, 16, T_l, H/8, W/8]."""
-        flow = flow_map(tracks, (tracks.height, tracks.width), sigma=self.info.sigma)
+    def motion_latent(
+        self,
+        tracks: Tracks,
+        mode: str = "subpixel",
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Flow picture of the tracks, encoded and scaled: [1, 16, T_l, H/8, W/8].
+
+        Args:
+            tracks: in pixels of the video.
+            mode: of `tora2.trajectory.flow.flow_map`.
+            generator: draws from the autoencoder's posterior; without one its mean is taken.
+        """
+        size = (tracks.height, tracks.width)
+        flow = flow_map(tracks, size, mode, sigma=self.info.sigma)  # type: ignore[arg-type]
         picture = flow_rgb(flow).transpose(0, 1)[None].float() / 127.5 - 1
-        return encode_video(self.vae, picture.to(self.device, self.dtype))
+        with self._working(self.vae):
+            return encode_video(self.vae, picture.to(self.device, self.dtype), generator)
 
     def _entity(self, entity: "SceneEntity") -> EntityCondition:
         word = entity.word
@@ -271,7 +270,8 @@ class Tora2Pipeline:
                 f"expected one of {', '.join(self.info.words)}"
             )
         ids = token_ids(self.tokenizer, [word], self.info.text_tokens)
-        hidden, mask = encode_words(self.text_encoder, ids)
+        with self._working(self.text_encoder):
+            hidden, mask = encode_words(self.text_encoder, ids)
         pictures = [load_picture(image) for image in entity.images]
         encoded = encode_entity(self.encoders, pictures, word, entity.kind)
         return EntityCondition(encoded.pictures, hidden[0, mask[0]], entity.strength)

@@ -20,6 +20,9 @@ MAX_STRENGTH = 10.0
 MAX_SEED = 2**63 - 1
 KINDS = ("auto", "human", "object")
 SCHEDULERS = ("dpm", "ddim")
+UNCONDITIONAL = ("text", "zeros")
+FLOW_MODES = ("subpixel", "tora")
+FLOW_LATENTS = ("mean", "drawn")
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -38,8 +41,26 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Flow:
+    """How paths become the motion latent.
+
+    Attributes:
+        mode: `subpixel`, or `tora` for upstream's whole pixels.
+        latents: the `mean` of the autoencoder's posterior, or `drawn` from it with the scene's seed
+            before the noise, as Tora's diffusers code does.
+    """
+
+    mode: str = "subpixel"
+    latents: str = "mean"
+
+
+@dataclass(frozen=True)
 class Sampling:
-    """How the video is sampled; the defaults are the paper's."""
+    """How the video is sampled; the defaults are the paper's.
+
+    `unconditional` is what guidance leads away from: the negative prompt's `text`, as in diffusers,
+    or `zeros` in place of its embedding, as in SAT.
+    """
 
     steps: int = 50
     guidance: float = 6.0
@@ -48,6 +69,8 @@ class Sampling:
     dynamic_guidance: bool = False
     motion: Window = field(default_factory=Window)
     appearance: Window = field(default_factory=Window)
+    unconditional: str = "text"
+    flow: Flow = field(default_factory=Flow)
 
 
 @dataclass(frozen=True)
@@ -202,6 +225,8 @@ def _sampling(value: object) -> Sampling:
         "dynamic_guidance",
         "motion",
         "appearance",
+        "unconditional",
+        "flow",
     )
     fields = mapping(value, "sampling", (), names)
     default = Sampling()
@@ -218,6 +243,20 @@ def _sampling(value: object) -> Sampling:
         dynamic_guidance=dynamic,
         motion=_window(fields.get("motion", {}), "sampling.motion"),
         appearance=_window(fields.get("appearance", {}), "sampling.appearance"),
+        unconditional=choice(
+            fields.get("unconditional", default.unconditional),
+            "sampling.unconditional",
+            UNCONDITIONAL,
+        ),
+        flow=_flow(fields.get("flow", {}), "sampling.flow"),
+    )
+
+
+def _flow(value: object, path: str) -> Flow:
+    fields = mapping(value, path, (), ("mode", "latents"))
+    return Flow(
+        mode=choice(fields.get("mode", "subpixel"), child(path, "mode"), FLOW_MODES),
+        latents=choice(fields.get("latents", "mean"), child(path, "latents"), FLOW_LATENTS),
     )
 
 

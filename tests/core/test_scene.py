@@ -12,6 +12,7 @@ import pytest
 from tora2.scene import (
     MAX_FILE,
     MAX_SEED,
+    Flow,
     Sampling,
     Scene,
     SceneEntity,
@@ -51,6 +52,8 @@ FULL: dict[str, Any] = {
         "dynamic_guidance": True,
         "motion": {"strength": 0.8, "start": 0.1, "end": 0.9},
         "appearance": {"end": 0.5},
+        "unconditional": "zeros",
+        "flow": {"mode": "tora", "latents": "drawn"},
     },
 }
 REMOVED = object()
@@ -88,7 +91,15 @@ def test_reads_the_whole_scene(folder: Path) -> None:
         ),
         trajectories=parse(TRAJECTORIES),
         sampling=Sampling(
-            20, 3.0, MAX_SEED, "ddim", True, Window(0.8, 0.1, 0.9), Window(1.0, 0.0, 0.5)
+            20,
+            3.0,
+            MAX_SEED,
+            "ddim",
+            True,
+            Window(0.8, 0.1, 0.9),
+            Window(1.0, 0.0, 0.5),
+            "zeros",
+            Flow("tora", "drawn"),
         ),
     )
     assert parse_scene(FULL, folder) == expected
@@ -101,7 +112,10 @@ def test_defaults(tmp_path: Path) -> None:
     empty = {"version": 1, "width": 64, "height": 64, "frames": 1, "tracks": []}
     scene = parse_scene({"version": 1, "prompt": "grass", "trajectories": empty}, tmp_path)
     assert (scene.negative_prompt, scene.entities) == ("", ())
-    assert scene.sampling == Sampling(50, 6.0, 0, "dpm", False, Window(1, 0, 1), Window(1, 0, 1))
+    whole = Window(1, 0, 1)
+    assert scene.sampling == Sampling(
+        50, 6.0, 0, "dpm", False, whole, whole, "text", Flow("subpixel", "mean")
+    )
     with pytest.raises(dataclasses.FrozenInstanceError):
         scene.prompt = "sand"  # type: ignore[misc]
 
@@ -185,6 +199,11 @@ REFUSED: list[tuple[tuple[str | int, ...], object, str]] = [
     ((*S, "motion", "start"), 0.95, "motion.start is 0.95, expected a number up to .*end, 0.9"),
     ((*S, "appearance", "end"), 1.1, "sampling.appearance.end is 1.1"),
     ((*S, "appearance", "strength"), 10.5, "sampling.appearance.strength is 10.5"),
+    ((*S, "unconditional"), "", "unconditional is '', expected one of text, zeros"),
+    ((*S, "flow"), "tora", "sampling.flow is 'tora', expected an object"),
+    ((*S, "flow", "mode"), 1, "flow.mode is 1, expected one of subpixel, tora"),
+    ((*S, "flow", "latents"), "mode", "latents is 'mode', expected one of mean, drawn"),
+    ((*S, "flow", "sigma"), 3, "sampling.flow has the unknown key 'sigma'"),
     (("trajectories",), REMOVED, "no key 'trajectories'"),
     (("trajectories",), "[]", r"trajectories is '\[\]', expected a trajectory document"),
     (("trajectories", "version"), 9, "in trajectories, version is 9"),

@@ -42,7 +42,7 @@ _BLOCK = (
 _SAT_QKV = "transformer.layers.{i}.attention.query_key_value"
 _SAT_ADALN = "mixins.adaln_layer.adaLN_modulations.{i}.1"
 _SAT_POSITIONS = "mixins.pos_embed.pos_embedding"
-_POSITIONS = "patch_embed.pos_embedding"
+POSITIONS = "patch_embed.pos_embedding"
 _SAT_BUFFER = re.compile(r"freqs_(sin|cos)$|position_embeddings?\b|embed_tokens|word_embeddings")
 
 _SIGNATURES = {
@@ -157,7 +157,7 @@ def refuse_other_bases(tensors: Mapping[str, Tensor]) -> None:
 
 
 def _positions(layout: str) -> str:
-    return _SAT_POSITIONS if layout == "sat" else _POSITIONS
+    return _SAT_POSITIONS if layout == "sat" else POSITIONS
 
 
 def _count_blocks(tensors: Mapping[str, Tensor], layout: str) -> int:
