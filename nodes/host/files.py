@@ -67,13 +67,14 @@ def where(folder: str, published: Iterable[Source], note: str = "") -> str:
 
 
 def searched() -> list[Path]:
-    """The model folders that hold anything of ours, as the host has them, those that exist."""
+    """The host's folders that may hold anything of ours; our own also where it is not there yet."""
     paths: dict[str, None] = {}
     for kind in USED:
         known = kind in folder_paths.folder_names_and_paths
         default = [os.path.join(folder_paths.models_dir, kind)]
-        paths |= dict.fromkeys(folder_paths.get_folder_paths(kind) if known else default)
-    return [Path(path) for path in paths if os.path.isdir(path)]
+        given = folder_paths.get_folder_paths(kind) if known else default
+        paths |= {path: None for path in given if kind == ADAPTERS or os.path.isdir(path)}
+    return [Path(path) for path in paths]
 
 
 def output_path(prefix: str, extension: str) -> tuple[str, str, str]:

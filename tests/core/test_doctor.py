@@ -300,6 +300,11 @@ def test_a_library_folder_and_its_missing_parts(tmp_path: Path) -> None:
     assert only(tmp_path).found == ()
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    text = str(examine(facts(only(tmp_path / "tora2"))))
+    assert f"Weights in {tmp_path / 'tora2'}\n- there is no such folder yet" in text
+
+
 def test_nothing_at_all_says_where_everything_is(tmp_path: Path) -> None:
     report = examine(replace(facts(only(tmp_path)), bundled=False))
     text = str(report)

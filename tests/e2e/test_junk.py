@@ -44,6 +44,37 @@ def test_junk_is_refused(server: Any, node: str, name: str, value: Any) -> None:
     assert named and any(len(e["details"]) > len(name) for e in named), error
 
 
+MISSING = [
+    ("Tora2LoadModel", "model", "diffusion_models", ("zai-org/CogVideoX-5b", "ZhipuAI/Cog")),
+    ("Tora2LoadAdapter", "adapter", "tora2", ("Kijai/CogVideoX-5b-Tora", "xiaoche/Tora")),
+]
+
+
+@pytest.mark.parametrize(("node", "name", "folder", "ids"), MISSING)
+def test_a_missing_file_says_where_to_get_one(
+    server: Any, node: str, name: str, folder: str, ids: tuple[str, ...]
+) -> None:
+    prompt = {
+        "1": {"class_type": node, "inputs": {name: "of_another_computer.safetensors"}},
+        "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
+    }
+    status, answer = server.post("/prompt", {"prompt": prompt})
+    assert status == 400
+    errors = answer["node_errors"]["1"]["errors"]
+    (said,) = [e["details"] for e in errors if e["type"] == "custom_validation_failed"]
+    assert f"{name} is 'of_another_computer.safetensors', expected one of tiny" in said
+    for words in (str(server.base / "models" / folder), " GB", "CogVideoX License", *ids):
+        assert words in said
+
+
+def test_the_doctor_over_http(server: Any) -> None:
+    run = server.run({"1": {"class_type": "Tora2Doctor", "inputs": {"sources": True}}})
+    assert run.outcome == "execution_success", run.messages[-1]
+    (text,) = run.of("executed")[0]["output"]["text"]
+    assert "tiny.safetensors (" in text and "enables motion, appearance, binding" in text
+    assert str(server.base / "models" / "tora2") in text
+
+
 def test_a_hundred_entities(server: Any) -> None:
     entities = {f"entities.entity{i}": 1 for i in range(100)}
     prompt = {

@@ -41,7 +41,7 @@ def scan(folders: Iterable[Path], limits: Limits | None = None) -> tuple[Scan, .
     safetensors file.
 
     Args:
-        folders: that exist.
+        folders: what to look through; one that does not exist gives a note.
         limits: how much of each is looked at.
     """
     seen: set[tuple[int, int]] = set()
@@ -49,6 +49,8 @@ def scan(folders: Iterable[Path], limits: Limits | None = None) -> tuple[Scan, .
 
 
 def _scan(folder: Path, limits: Limits, seen: set[tuple[int, int]]) -> Scan:
+    if not folder.is_dir():
+        return Scan(str(folder), (), notes=("there is no such folder yet",))
     walked = walk(folder, limits, seen)
     found: list[Found] = []
     unreadable: list[str] = []
