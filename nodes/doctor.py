@@ -29,7 +29,7 @@ class Tora2Doctor(io.ComfyNode):
                 io.Boolean.Input(
                     "sources",
                     default=True,
-                    tooltip="Also list where the published weights are, with size and licence.",
+                    tooltip="Also say where what is missing is published, with size and licence.",
                 ),
             ],
             outputs=[io.String.Output(display_name="report", tooltip="What was found.")],

@@ -427,6 +427,33 @@ def test_comfyui_is_found_and_not_imported(tmp_path: Path) -> None:
     assert comfyui_version(home) == "0.33.0"
 
 
+def test_the_readme_lists_every_source_as_it_is() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.partition("## Weights\n")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("|") and " HF `" in line]
+    for row, source in zip(rows, sources.EVERYTHING, strict=True):
+        hubs = [f"HF `{source.huggingface}`"]
+        hubs += [f"MS `{source.modelscope}`"] if source.modelscope else []
+        place = f"{'; '.join(hubs)}: {source.file}"
+        library = source.library or "not read"
+        cells = (source.what, place, source.size, source.licence, source.comfy, library)
+        assert row == f"| {' | '.join(cells)} |"
+    assert "No Tora2 weights were ever published" in section
+    assert sources.COGVIDEOX_TERMS in section
+
+
+@pytest.mark.parametrize("page", ["Tora2LoadModel", "Tora2LoadAdapter"])
+def test_help_pages_name_real_sources(page: str) -> None:
+    text = (ROOT / "web" / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    ids = {name for one in sources.EVERYTHING for name in (one.huggingface, one.modelscope)}
+    named = set(re.findall(r"(?:zai-org|ZhipuAI|Kijai|xiaoche|[\w-]*anonymous)/[\w.-]+[\w]", text))
+    assert named and named <= ids
+    sizes = " ".join(one.size for one in sources.EVERYTHING)
+    given = set(re.findall(r"\d+(?:\.\d+)? [GM]B", text)) - {"2.5 GB", "12.5 GB"}
+    assert given and all(size in sizes for size in given)
+    assert "No Tora2 weights were ever published" in text
+
+
 def test_this_computer_is_described() -> None:
     device = this_device()
     assert device.name and "GiB free" in str(device)

@@ -62,9 +62,9 @@ TORA_SPLIT = Source(
     "Kijai/CogVideoX-5b-Tora",
     "",
     "1.34 GB and 50 MB",
-    f"its card says Apache-2.0, the weights are Tora's: {COGVIDEOX_LICENCE}",
+    f"{COGVIDEOX_LICENCE}; its card says Apache-2.0",
     "tora2/, the two folders side by side",
-    "the folder above the two, given as the adapter",
+    "the fuser, given as the adapter, the other folder beside its own",
 )
 TORA_SAT = Source(
     "Tora whole, text-to-video and image-to-video, as its authors published it (SAT)",
@@ -92,7 +92,7 @@ TORA_TRANSFORMER = Source(
     "Kijai/CogVideoX-5b-Tora",
     "",
     "11.1 GB",
-    f"its card says Apache-2.0, the weights are Tora's: {COGVIDEOX_LICENCE}",
+    f"{COGVIDEOX_LICENCE}; its card says Apache-2.0",
     "diffusion_models/",
     "the transformer of a CogVideoX-5b folder",
 )
@@ -102,7 +102,7 @@ TORA_TRANSFORMER_I2V = Source(
     "Kijai/CogVideoX-comfy",
     "",
     "11.3 GB",
-    f"its card names none, the weights are Tora's: {COGVIDEOX_LICENCE}",
+    f"{COGVIDEOX_LICENCE}; its card names none",
     "diffusion_models/",
     "the transformer of a CogVideoX-5b-I2V folder",
 )
@@ -142,7 +142,7 @@ VAE_FILE = Source(
     "Kijai/CogVideoX-comfy",
     "",
     "431 MB",
-    f"its card names none, the weights are CogVideoX's: {COGVIDEOX_LICENCE}",
+    f"{COGVIDEOX_LICENCE}; its card names none",
     "vae/",
 )
 TEXT_ENCODER = Source(
