@@ -1,6 +1,7 @@
 """The library host: diffusers' CogVideoX transformer with Tora2's two calls in every block."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,6 +143,30 @@ def predict(
     return out.permute(0, 4, 1, 2, 5, 3, 6).flatten(5, 6).flatten(3, 4)
 
 
+def check_positions(transformer: CogVideoXTransformer3DModel, latent: Sequence[int]) -> None:
+    """Refuse a clip that lies beyond the positions that an image-to-video model has learned.
+
+    Args:
+        transformer: any; one without learned positions takes every size.
+        latent: (frames, height, width) of the clip's latents.
+
+    Raises:
+        ValueError: says the sizes, and that the model can be loaded without learned positions.
+    """
+    config = transformer.config
+    if not config.use_learned_positional_embeddings:
+        return
+    frames, height, width = latent
+    trained = (config.sample_height, config.sample_width)
+    longest = (config.sample_frames - 1) // config.temporal_compression_ratio + 1
+    if (height, width) != trained or frames > longest:
+        raise ValueError(
+            f"the clip is {width * 8}x{height * 8} with {4 * frames - 3} frames but this "
+            f"image-to-video model learned its positions at {trained[1] * 8}x{trained[0] * 8} with "
+            f"{4 * longest - 3}; use that, or load it without learned positions"
+        )
+
+
 def _embed(transformer: CogVideoXTransformer3DModel, context: Tensor, latents: Tensor) -> Tensor:
     """Text and video tokens [B, L + T * H * W, C], with learned positions where the model has them.
 
@@ -152,15 +177,7 @@ def _embed(transformer: CogVideoXTransformer3DModel, context: Tensor, latents: T
     if not embed.use_learned_positional_embeddings:
         tokens: Tensor = embed(context, latents.transpose(1, 2))
         return tokens
-    frames, height, width = latents.shape[2:]
-    trained = (transformer.config.sample_height, transformer.config.sample_width)
-    longest = (transformer.config.sample_frames - 1) // embed.temporal_compression_ratio + 1
-    if (height, width) != trained or frames > longest:
-        raise ValueError(
-            f"the clip is {width * 8}x{height * 8} with {4 * frames - 3} frames but this "
-            f"image-to-video model learned its positions at {trained[1] * 8}x{trained[0] * 8} with "
-            f"{4 * longest - 3}; use that, or load it without learned positions"
-        )
+    check_positions(transformer, latents.shape[2:])
     text = embed.text_proj(context)
     video = embed.proj(latents.transpose(1, 2).flatten(0, 1)).flatten(2).transpose(1, 2)
     video = video.reshape(len(latents), -1, video.shape[-1])

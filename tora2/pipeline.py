@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from .backbone import check_positions
 from .conditioning import EntityCondition, Tora2Conditioning
 from .encoders.entity import Encoders, encode_entity
 from .encoders.pictures import load_picture
@@ -16,6 +17,7 @@ from .encoders.tiny import TinyEncoder
 from .latents import decode_video, encode_video
 from .model_folder import ModelInfo
 from .models.adapter import Tora2Adapter
+from .models.autoencoder import PatchAutoencoder
 from .pipeline_folder import read_parts, write_parts
 from .sampling import make_scheduler, sample_latents
 from .text import encode_prompts, encode_words, token_ids
@@ -115,6 +117,16 @@ class Tora2Pipeline:
                 part.to(device=place, dtype=dtype).eval().requires_grad_(False)
         return self
 
+    def tile(self) -> None:
+        """Encode and decode in tiles of the picture, which needs less memory.
+
+        Raises:
+            ValueError: if the autoencoder is the bundled one, which has no need of it.
+        """
+        if isinstance(self.vae, PatchAutoencoder):
+            raise ValueError("the bundled autoencoder does not tile, expected CogVideoX's")
+        self.vae.enable_tiling()
+
     @contextmanager
     def _working(self, *parts: Any) -> Iterator[None]:
         """Have parts on the device for as long as they work."""
@@ -150,11 +162,13 @@ class Tora2Pipeline:
                 cannot be used, or an image is given to a text-to-video model or missing.
         """
         document = self.fitted(scene.trajectories)
+        shape = (1, 16, (document.frames - 1) // 4 + 1, document.height // 8, document.width // 8)
+        check_positions(self.transformer, shape[2:])
+        self._check_image(image, shape)
         tracks = sample(document)
         settings = scene.sampling
         generator = torch.Generator().manual_seed(settings.seed)
         conditioning = self.condition(scene, tracks, generator)
-        shape = (1, 16, (document.frames - 1) // 4 + 1, document.height // 8, document.width // 8)
         noise = torch.randn(shape, generator=generator).to(self.device)
         image_latents = self._image_latents(image, shape)
         text, negative = self.encode_text(scene.prompt), self.encode_text(scene.negative_prompt)
@@ -182,17 +196,19 @@ class Tora2Pipeline:
         frames = ((video.permute(1, 2, 3, 0) + 1) / 2).clamp(0, 1)
         return Tora2Output(frames=frames, latents=latents, tracks=tracks)
 
-    def _image_latents(self, image: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
-        """The first frame's latents, followed by zeros, as CogVideoX-I2V reads them."""
+    def _check_image(self, image: Tensor | None, shape: tuple[int, ...]) -> None:
         wanted = self.transformer.config.in_channels > shape[1]
         if wanted != (image is not None):
             need = "needs a first frame" if wanted else "is a text-to-video one and takes no image"
             raise ValueError(f"this model {need}")
+        size = (3, shape[3] * 8, shape[4] * 8)
+        if image is not None and tuple(image.shape) != size:
+            raise ValueError(f"the image has shape {tuple(image.shape)}; expected {size}")
+
+    def _image_latents(self, image: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
+        """The first frame's latents, followed by zeros, as CogVideoX-I2V reads them."""
         if image is None:
             return None
-        size = (3, shape[3] * 8, shape[4] * 8)
-        if tuple(image.shape) != size:
-            raise ValueError(f"the image has shape {tuple(image.shape)}; expected {size}")
         frame = (image * 2 - 1)[None, :, None].to(self.device, self.dtype)
         with self._working(self.vae):
             first = encode_video(self.vae, frame).float()

@@ -1,11 +1,15 @@
 """Small random models and inputs that the core tests share."""
 
-import torch
-from diffusers import CogVideoXTransformer3DModel
+from pathlib import Path
 
+import torch
+from diffusers import AutoencoderKLCogVideoX, CogVideoXTransformer3DModel
+
+from tora2.checkpoints import save_adapter
 from tora2.conditioning import EntityCondition
 from tora2.encoders.features import PictureFeatures
 from tora2.models.adapter import Tora2Adapter, Tora2Config
+from tora2.pipeline import Tora2Pipeline
 from tora2.trajectory import Tracks
 
 DIM, LAYERS, TEXT = 64, 2, 32
@@ -105,3 +109,25 @@ def replace_owner(paths: Tracks, owners: list[int]) -> Tracks:
         height=paths.height,
         frames=paths.frames,
     )
+
+
+def cogvideox_folder(root: Path, **changes: object) -> Path:
+    """A CogVideoX pipeline's folder in diffusers' layout, Tora's parts beside it as an adapter."""
+    bundled = Tora2Pipeline.from_pretrained("tiny")
+    width = bundled.text_encoder.config.d_model
+    sizes = {"text_embed_dim": width, "max_text_seq_length": 226, **changes}
+    transformer(**sizes).save_pretrained(root / "transformer")
+    AutoencoderKLCogVideoX(
+        down_block_types=["CogVideoXDownBlock3D"] * 4,
+        up_block_types=["CogVideoXUpBlock3D"] * 4,
+        block_out_channels=(32, 32, 32, 32),
+        layers_per_block=1,
+        latent_channels=16,
+        scaling_factor=0.7,
+    ).save_pretrained(root / "vae")
+    bundled.text_encoder.save_pretrained(root / "text_encoder")
+    bundled.tokenizer.save_pretrained(root / "tokenizer")
+    (root / "model_index.json").write_text('{"_class_name": "CogVideoXPipeline"}')
+    motion = adapter(capabilities=("motion",))
+    save_adapter(motion, root / "tora.safetensors")
+    return root

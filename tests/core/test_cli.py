@@ -64,7 +64,9 @@ class Painter:
         self.shift = shift
         self.scene: Scene | None = None
 
-    def __call__(self, scene: Scene, callback: Callable[[int, int], None]) -> Tora2Output:
+    def __call__(
+        self, scene: Scene, callback: Callable[[int, int], None], image: object = None
+    ) -> Tora2Output:
         self.scene = scene
         steps = scene.sampling.steps
         for step in range(steps):

@@ -6,12 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoencoderKLCogVideoX
 from torch import Tensor
 
 import tora2.pipeline as module
-from tora2.checkpoints import save_adapter
-from tora2.models.adapter import Tora2Adapter, Tora2Config
 from tora2.pipeline import Tora2Pipeline
 from tora2.scene import Flow, Sampling, Scene, Window
 from tora2.trajectory import parse, sample
@@ -20,39 +17,10 @@ from tora2.trajectory.flow import flow_map, flow_rgb
 sys.path.insert(0, str(Path(__file__).parent))
 import small  # noqa: E402
 
-TEXT = 128  # of the bundled text encoder
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CogVideoX pipeline's folder, and Tora's parts as an adapter beside it."""
-    root = tmp_path_factory.mktemp("model")
-    bundled = Tora2Pipeline.from_pretrained("tiny")
-    torch.manual_seed(0)
-    small.transformer(text_embed_dim=TEXT, max_text_seq_length=226).save_pretrained(
-        root / "transformer"
-    )
-    kinds = ["CogVideoXDownBlock3D"] * 4, ["CogVideoXUpBlock3D"] * 4
-    AutoencoderKLCogVideoX(
-        down_block_types=kinds[0],
-        up_block_types=kinds[1],
-        block_out_channels=(32, 32, 32, 32),
-        layers_per_block=1,
-        latent_channels=16,
-        scaling_factor=0.7,
-    ).save_pretrained(root / "vae")
-    bundled.text_encoder.save_pretrained(root / "text_encoder")
-    bundled.tokenizer.save_pretrained(root / "tokenizer")
-    (root / "model_index.json").write_text('{"_class_name": "CogVideoXPipeline"}')
-    config = Tora2Config(
-        dim=small.DIM, layers=small.LAYERS, feature_dim=16, capabilities=("motion",)
-    )
-    adapter = Tora2Adapter(config)
-    for parameter in adapter.parameters():
-        if not bool(parameter.any()):
-            torch.nn.init.normal_(parameter, std=0.3)
-    save_adapter(adapter, root / "tora.safetensors")
-    return root
+    return small.cogvideox_folder(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")

@@ -43,14 +43,14 @@ def check_outputs(scene: Scene, *outputs: Path) -> None:
             raise OSError(f"cannot write {output}: {reason} (folder {output.parent})") from error
 
 
-def render(pipeline: Tora2Pipeline, scene: Scene) -> Tora2Output:
-    """Generate with a progress bar on stderr."""
+def render(pipeline: Tora2Pipeline, scene: Scene, image: Tensor | None = None) -> Tora2Output:
+    """Generate with a progress bar on stderr, from a first frame where the model takes one."""
     with tqdm(total=scene.sampling.steps, desc="sampling", unit="step") as bar:
 
         def show(step: int, steps: int) -> None:
             bar.update(step - bar.n)
 
-        return pipeline(scene, callback=show)
+        return pipeline(scene, callback=show, image=image)
 
 
 def save(output: Path, result: Tora2Output, scene: Scene) -> None:

@@ -225,3 +225,14 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     if image.dtype == torch.uint8:
         return out.round().clamp(0, 255).to(torch.uint8)
     return out.to(image.dtype)
+
+
+def cover(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """[C, H, W] resized to cover (height, width), the middle of it kept; see `resize`."""
+    height, width = image.shape[-2:]
+    scale = max(size[0] / height, size[1] / width)
+    larger = resize(
+        image, (max(size[0], round(height * scale)), max(size[1], round(width * scale)))
+    )
+    top, left = (larger.shape[-2] - size[0]) // 2, (larger.shape[-1] - size[1]) // 2
+    return larger[:, top : top + size[0], left : left + size[1]]
