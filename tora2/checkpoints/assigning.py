@@ -13,6 +13,7 @@ FLOAT8 = frozenset(
     getattr(torch, name)
     for name in ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz")
 )
+SCALED = ("scaled_fp8", ".scale_weight", ".weight_scale", ".comfy_quant")
 PLAIN = frozenset({torch.float64, torch.float32, torch.float16, torch.bfloat16}) | FLOAT8
 
 
@@ -30,7 +31,7 @@ def check_plain(path: Path, tensors: Mapping[str, Tensor]) -> None:
         ValueError: for quantised blocks (GGUF, bitsandbytes) and fp8 with separate scales.
     """
     for name, tensor in tensors.items():
-        if name.endswith(("scaled_fp8", ".scale_weight", ".weight_scale", ".comfy_quant")):
+        if name.endswith(SCALED):
             raise ValueError(
                 f"{path} holds scaled fp8 weights ({name}), which only the host's own loader "
                 "reads: expected plain fp8, fp16, bf16 or float32"
