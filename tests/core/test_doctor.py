@@ -242,6 +242,24 @@ def test_quantised_files_fill_nothing_and_say_why(tmp_path: Path, layouts) -> No
     assert all(one.roles == () for one in found.values())
 
 
+@sparse
+def test_scaled_8_bit_files_are_for_the_host(tmp_path: Path) -> None:
+    shapes = {
+        "patch_embed.proj.weight": (3072, 16, 2, 2),
+        "patch_embed.text_proj.weight": (3072, 4096),
+        "blocks.0.attn_out.weight": (3072, 3072),
+        "blocks.0.attn_out.scale_weight": (),
+        "blocks.41.attn_out.weight": (3072, 3072),
+    }
+    write_header(tmp_path / "t2v.safetensors", shapes, "F8_E4M3")
+    shapes["patch_embed.proj.weight"] = (3072, 32, 2, 2)
+    write_header(tmp_path / "i2v.safetensors", shapes, "F8_E4M3")
+    del shapes["blocks.41.attn_out.weight"]
+    write_header(tmp_path / "short.safetensors", shapes, "F8_E4M3")
+    roles = {Path(found.path).stem: found.roles for found in only(tmp_path).found}
+    assert roles == {"t2v": (tasks.TEXT_TO_VIDEO,), "i2v": (tasks.IMAGE_TO_VIDEO,), "short": ()}
+
+
 def test_networks_for_faces_by_their_folder(tmp_path: Path) -> None:
     folder = tmp_path / "insightface" / "models" / "antelopev2"
     folder.mkdir(parents=True)
@@ -458,3 +476,14 @@ def test_this_computer_is_described() -> None:
     device = this_device()
     assert device.name and "GiB free" in str(device)
     assert device.memory_total is not None and device.memory_total > GIB
+
+
+def test_a_gpu_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (20 * GIB, 24 * GIB))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU of NVIDIA")
+    device = this_device()
+    assert str(device).startswith("a GPU of NVIDIA: 20.0 of 24.0 GiB free; system memory: ")
+    text = str(examine(replace(facts(), device=device)))
+    assert "CogVideoX-5B with Tora, 480x720, 49 frames, bfloat16: weights 11.7 GiB" in text
+    assert "fits whole while sampling" in text

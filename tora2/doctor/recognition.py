@@ -11,6 +11,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from ..checkpoints import inspect
+from ..checkpoints.assigning import SCALED
 from ..checkpoints.inspection import Inspection
 from ..checkpoints.transformer_keys import find_transformer
 from ..checkpoints.weights import is_gguf, read_file
@@ -28,7 +29,9 @@ GGUF = (
     "it, and then Tora2 Apply takes its MODEL"
 )
 
+_KINDS = {16: tasks.TEXT_TO_VIDEO, 32: tasks.IMAGE_TO_VIDEO}  # by the channels that come in
 _TELLING = (
+    "patch_embed.proj.weight",
     "shared.weight",
     "encoder.embed_tokens.weight",
     "layer.0.SelfAttention.q.weight",
@@ -104,6 +107,10 @@ def _safetensors(files: Sequence[Path]) -> Found | None:
     size = sum(file.stat().st_size for file in files)
     sharded = _SHARD.fullmatch(files[0].stem) is not None
     path = files[0].parent if sharded else files[0]
+    if any(name.endswith(SCALED) for name in names) and not sharded:
+        found = _scaled(names, shapes, path, size)
+        if found is not None:
+            return found
     if own or _has_ours(names):
         return _inspected(path, size)
     for kind in (_text_encoder, _vae, _semantic):
@@ -139,12 +146,24 @@ def _inspected(path: Path, size: int) -> Found:
     return Found(str(path), size, seen.holds, seen.capabilities, _roles(seen), notes)
 
 
+def _scaled(names: Sequence[str], shapes: Shapes, path: Path, size: int) -> Found | None:
+    """A transformer in the host's own 8-bit format, which only the host's loader reads."""
+    transformer = find_transformer(names)
+    if transformer is None or transformer.layout != "comfy":
+        return None
+    entry = shapes.get(f"{transformer.prefix}patch_embed.proj.weight", ())
+    whole = f"{transformer.prefix}blocks.{BLOCKS - 1}.attn_out.weight" in names
+    fits = whole and len(entry) == 4 and entry[0] == DIM
+    roles = (_KINDS[entry[1]],) if fits and entry[1] in _KINDS else ()
+    note = "scaled 8-bit weights, for Tora2 Load Model; the library does not read them"
+    return Found(str(path), size, (str(transformer),), roles=roles, notes=(note,))
+
+
 def _roles(seen: Inspection) -> tuple[str, ...]:
     sizes: Mapping[str, object] = seen.sizes
     roles = []
     if (sizes.get("channels"), sizes.get("blocks")) == (DIM, BLOCKS):
-        kinds = {16: tasks.TEXT_TO_VIDEO, 32: tasks.IMAGE_TO_VIDEO}
-        roles += [kinds[count] for count in kinds if sizes.get("in_channels") == count]
+        roles += [role for count, role in _KINDS.items() if sizes.get("in_channels") == count]
     if (sizes.get("dim"), sizes.get("layers")) == (DIM, BLOCKS):
         roles += [tasks.MOTION] if "motion" in seen.capabilities else []
         roles += [tasks.APPEARANCE] if "appearance" in seen.capabilities else []
