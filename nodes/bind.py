@@ -205,8 +205,13 @@ def bind(
         adapter = adapters.on_device(loaded.patcher)
         conditioning = Tora2Conditioning.build(adapter, latent, conditions, tracks)
         bound = BoundConditioning(conditioning.to(loaded.patcher.offload_device), loaded, size)
-        shown = torch.ones(1, 64, 64, 3) if flow is None else flow
-        return bound, report(matches, document, clip is not None), shown
+        text = report(matches, document, clip is not None)
+        if flow is not None and (extra := video.extra_frames(vae, len(flow))):
+            text += (
+                f"\nnote: CogVideoX's VAE decodes {len(flow)} frames as {len(flow) + extra}, the "
+                f"first {extra} of them too many; 8k + 1 frames, such as 49, come out as they are"
+            )
+        return bound, text, torch.ones(1, 64, 64, 3) if flow is None else flow
 
 
 def checked_flow(video: Tensor, document: TrajectoryDocument | None) -> Tensor:

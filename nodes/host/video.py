@@ -54,6 +54,15 @@ def scale(latents: Tensor, width: int) -> Tensor:
     return format.process_in(latents)
 
 
+def extra_frames(vae: Any, frames: int) -> int:
+    """How many frames CogVideoX's VAE decodes beyond `frames`, at the start of the video.
+
+    It makes one frame of the first latent only where the number of latents is odd.
+    """
+    even = ((frames - 1) // 4) % 2 == 1
+    return 3 if even and isinstance(vae.first_stage_model, AutoencoderKLCogVideoX) else 0
+
+
 def resize(image: Tensor, width: int, height: int, crop: bool) -> Tensor:
     """Pictures [N, H, W, C] at another size; cropped to the shape, or stretched to it."""
     how = "center" if crop else "disabled"

@@ -137,3 +137,13 @@ def test_the_bundled_autoencoder_has_nothing_to_draw_from(pack: builders.Pack) -
     vae = pack("nodes.host.tiny").load(folder)[2]
     with pytest.raises(ValueError, match="no distribution to draw latents from"):
         pack("nodes.host.video").encode(vae, torch.zeros(1, 96, 96, 3), seed=0)
+
+
+@pytest.mark.parametrize("frames", [1, 5, 9, 13, 17])
+def test_decoding_makes_the_frames_that_are_foretold(
+    pack: builders.Pack, both: tuple, frames: int
+) -> None:
+    vae = both[1]
+    video = torch.rand(frames, 16, 16, 3, generator=torch.Generator().manual_seed(6))
+    decoded = vae.decode(pack("nodes.host.video").encode(vae, video))
+    assert decoded.shape[1] == frames + pack("nodes.host.video").extra_frames(vae, frames)
