@@ -120,7 +120,7 @@ def _found(scan: Scan) -> tuple[str, ...]:
     lines = [_line(found, Path(scan.folder)) for found in scan.found]
     lines += scan.unreadable
     if scan.passed:
-        lines.append(f"{scan.passed:,} weight files that are not Tora2's concern")
+        lines.append(f"weight files that are not Tora2's concern: {scan.passed:,}")
     return (*lines, *scan.notes) if lines or scan.notes else ("none",)
 
 

@@ -76,7 +76,7 @@ def walk(root: Path, limits: Limits, seen: set[tuple[int, int]]) -> Walk:
             path = Path(entry.path)
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if os.path.isdir(path):  # unlike the entry's own, it never raises
                 deeper = deeper or depth == limits.depth
                 if depth < limits.depth:
                     queue.append((path, depth + 1))
