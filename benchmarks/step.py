@@ -15,7 +15,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from tora2.models.adapter import Tora2Adapter, Tora2Config  # noqa: E402
 from tora2.trajectory import Tracks  # noqa: E402
 
 LATENT, FRAMES, SIZE, TEXT = (13, 60, 90), 49, (480, 720), 226
-ENTITIES = (0, 1, 3, 8)
+LAYERS, ENTITIES = 42, (0, 1, 3, 8)
 SEMANTIC_TOKENS = 257  # DINOv2-L at 224 x 224
 WORD_TOKENS = 3
 
@@ -136,12 +137,12 @@ class Model:
 def count_arms(batch: int) -> dict[str, Counted]:
     """Operations and peak memory of the activations of a step of the whole model in bfloat16."""
     with FakeTensorMode(), torch.no_grad():
-        model = Model.make(42, batch, "cpu", torch.bfloat16)
+        model = Model.make(LAYERS, batch, "cpu", torch.bfloat16)
         counted = {"plain": count(model.plain), "published": count(model.published)}
         for entities in ENTITIES:
             conditioning = model.shapes(entities)
             held = [*(conditioning.features or ()), *_flat(conditioning.keys_values)]
-            one = count(lambda c=conditioning: model.step(c))  # type: ignore[misc]
+            one = count(partial(model.step, conditioning))
             bytes = sum(x.numel() * x.element_size() for x in held)
             counted[_name(entities)] = Counted(one.operations, one.bytes + bytes)
         counted["once a clip: extractor"] = count(
@@ -168,53 +169,74 @@ def count_arms(batch: int) -> dict[str, Counted]:
 
 def time_arms(
     layers: int, batch: int, device: str, dtype: torch.dtype, repeats: int, fp8: bool = False
-) -> None:
-    """Seconds of every arm, in turn, and ratios of the medians to `plain`."""
+) -> float:
+    """Seconds of every arm, in turn, and ratios to `plain`; gives a plain step of all blocks."""
     with torch.no_grad():
         model = Model.make(layers, batch, device, dtype)
         _spread(model)
         if fp8:
             model.transformer.enable_layerwise_casting(torch.float8_e4m3fn, dtype)
-        once: dict[int, float] = {}
-        conditionings = {}
-        for entities in ENTITIES:
-            start = _now(device)
-            conditionings[entities] = model.condition(entities)
-            once[entities] = _now(device) - start
+        peaks = _peaks(model) if device == "cuda" else {}
         arms: dict[str, Callable[[], Any]] = {"plain": model.plain, "published": model.published}
-        for entities, conditioning in conditionings.items():
-            arms[_name(entities)] = lambda c=conditioning: model.step(c)
+        for entities in ENTITIES:
+            arms[_name(entities)] = partial(model.step, model.condition(entities))
+        if device == "cuda":  # a GPU compiles and tunes the first time
+            for arm in arms.values():
+                arm()
         seconds: dict[str, list[float]] = {name: [] for name in arms}
-        peaks = dict.fromkeys(arms, 0)
-        for repeat in range(repeats + 1):
+        for _ in range(repeats):
             for name, arm in arms.items():
-                if device == "cuda":
-                    torch.cuda.reset_peak_memory_stats()
                 start = _now(device)
                 arm()
-                taken = _now(device) - start
-                if repeat or device == "cpu":  # a GPU compiles and tunes the first time
-                    seconds[name].append(taken)
-                if device == "cuda":
-                    peaks[name] = torch.cuda.max_memory_allocated()
-                print(f"    {name} {taken:.2f} s", file=sys.stderr)
-            if device == "cpu" and repeat + 1 == repeats:
-                break
+                seconds[name].append(_now(device) - start)
+                print(f"    {name} {seconds[name][-1]:.2f} s", file=sys.stderr)
     weights = "8-bit weights, " if fp8 else ""
     print(f"\nTimed, {layers} blocks, {weights}{str(dtype)[6:]}, batch {batch}, {device}")
     plain = statistics.median(seconds["plain"])
     for name, taken in seconds.items():
         paired = [a / b for a, b in zip(taken, seconds["plain"], strict=True)]
-        peak = f", peak {peaks[name] / 2**30:.2f} GiB" if peaks[name] else ""
+        peak = f", peak {peaks[name] / 2**30:.2f} GiB" if name in peaks else ""
         print(
             f"  {name}: {statistics.median(taken):.3f} s, "
             f"ratio {statistics.median(paired):.3f} ({min(paired):.3f} to {max(paired):.3f}){peak}"
         )
-    for entities, taken_once in once.items():
-        print(
-            f"  once a clip, {_name(entities)}: {taken_once:.3f} s, "
-            f"{taken_once / plain:.3f} of these blocks' step"
-        )
+    return plain * LAYERS / layers
+
+
+def time_conditioning(device: str, dtype: torch.dtype, repeats: int, step: float) -> None:
+    """Seconds of what is computed once a clip, against a plain step of the whole model."""
+    with torch.no_grad():
+        model = Model.make(1, 1, device, dtype)
+        with torch.device(device):
+            adapter = Tora2Adapter(Tora2Config.preset("5b")).to(dtype).eval()
+        model = replace(model, adapter=adapter)
+        print(f"\nTimed, once a clip, {str(dtype)[6:]}, {device}; a plain step takes {step:.2f} s")
+        for entities in ENTITIES:
+            taken = []
+            for _ in range(repeats + 1):
+                start = _now(device)
+                model.condition(entities)
+                taken.append(_now(device) - start)
+            median = statistics.median(taken[1:])
+            print(f"  {_name(entities)}: {median:.3f} s, {median / step:.4f} of a step")
+
+
+def _peaks(model: Model) -> dict[str, int]:
+    """Peak memory on the GPU of every arm, each alone there with the weights that it needs."""
+
+    def peak(arm: Callable[[], Any]) -> int:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        arm()
+        return torch.cuda.max_memory_allocated()
+
+    model.adapter.to("cpu")
+    peaks = {"plain": peak(model.plain)}
+    model.adapter.to(model.latents.device)
+    peaks["published"] = peak(model.published)
+    for entities in ENTITIES:
+        peaks[_name(entities)] = peak(partial(model.step, model.condition(entities)))
+    return peaks
 
 
 def _spread(model: Model) -> None:
@@ -254,10 +276,15 @@ def main() -> None:
     if arguments.count:
         return
     if torch.cuda.is_available():
-        for fp8 in (False, True):
-            time_arms(42, arguments.batch, "cuda", torch.bfloat16, arguments.repeats, fp8)
+        device, step = "cuda", 0.0
+        for fp8 in (True, False):
+            step = time_arms(
+                LAYERS, arguments.batch, device, torch.bfloat16, arguments.repeats, fp8
+            )
     else:
-        time_arms(2, arguments.batch, "cpu", torch.bfloat16, arguments.repeats)
+        device = "cpu"
+        step = time_arms(2, arguments.batch, device, torch.bfloat16, arguments.repeats)
+    time_conditioning(device, torch.bfloat16, arguments.repeats, step)
 
 
 if __name__ == "__main__":
