@@ -88,6 +88,7 @@ class Tora2Bind(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "flow_latents",
+                    optional=True,
                     options=list(FLOW_LATENTS),
                     default=FLOW_LATENTS[0],
                     advanced=True,
@@ -96,6 +97,7 @@ class Tora2Bind(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "flow_seed",
+                    optional=True,
                     default=0,
                     min=0,
                     max=MAX_SEED,
@@ -104,6 +106,7 @@ class Tora2Bind(io.ComfyNode):
                 ),
                 io.Boolean.Input(
                     "tiled",
+                    optional=True,
                     default=False,
                     advanced=True,
                     tooltip="Encode the paths in tiles of 360x240, which needs less memory and "

@@ -81,7 +81,7 @@ def test_gguf_is_recognised(tmp_path: Path) -> None:
     found = inspect(tmp_path / "x.bin")
     assert found.layout == "GGUF"
     assert found.bytes == 104
-    assert any("ComfyUI-GGUF" in note for note in found.notes)
+    assert any("GGUF loader of the host" in note for note in found.notes)
 
 
 def test_the_bundled_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,7 @@ PACK = [
     "tora2.trajectory",
     "tora2.models",
     "tora2.conditioning",
+    "tora2.doctor",
     "tora2.checkpoints",
     "tora2.encoders",
     "tora2.evaluation",

@@ -34,13 +34,18 @@ def contents(tensors: Mapping[str, Tensor]) -> list[str]:
         found.append("a LoRA")
     if any(name.endswith("layer.0.SelfAttention.q.weight") for name in tensors):
         found.append("a T5 text encoder")
-    if any(_is_video_encoder(name, tensor) for name, tensor in tensors.items()):
+    if _is_cogvideox_vae(tensors):
         found.append("a CogVideoX VAE")
     return found
 
 
-def _is_video_encoder(name: str, tensor: Tensor) -> bool:
-    return name.endswith("encoder.conv_in.conv.weight") and tensor.ndim == 5
+def _is_cogvideox_vae(tensors: Mapping[str, Tensor]) -> bool:
+    """A causal encoder, and norms in the decoder that the latents modulate."""
+    causal = any(
+        name.endswith("encoder.conv_in.conv.weight") and tensor.ndim == 5
+        for name, tensor in tensors.items()
+    )
+    return causal and any(".norm1.conv_y." in name for name in tensors)
 
 
 def _some(tensors: Mapping[str, Tensor]) -> str:

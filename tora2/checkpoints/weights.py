@@ -17,8 +17,8 @@ from .torch_pickle import read_torch
 AGAIN = "download it again"
 
 GGUF_ADVICE = (
-    "a GGUF file is read by a GGUF loader of the host alone: load the transformer with the Unet "
-    "Loader of ComfyUI-GGUF, and the adapter from its own file"
+    "a GGUF file is read by a GGUF loader of the host alone, if it knows CogVideoX: Tora2 Apply "
+    "takes the MODEL it gives, and the adapter comes from its own file"
 )
 
 
