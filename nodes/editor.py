@@ -12,12 +12,15 @@ from ..tora2.overlay import draw_tracks, track_colors
 from ..tora2.trajectory import TrajectoryDocument, parse, sample
 from ..tora2.trajectory.formats import to_host
 from ..tora2.trajectory.resizing import resized
+from .host import progress
 from .io_types import TrajectoriesSocket
 
 DocumentWidget = io.Custom("TORA2_TRAJECTORY_DOCUMENT")
 
 EMPTY = {"version": 1, "width": 720, "height": 480, "frames": 49, "tracks": []}
 _GREY = 0.16
+_BACKGROUND_SIDE = 1024
+"""The editor's canvas is hardly larger than this, so no larger pictures are sent to it."""
 
 
 class Tora2TrajectoryEditor(io.ComfyNode):
@@ -99,7 +102,24 @@ class Tora2TrajectoryEditor(io.ComfyNode):
     ) -> io.NodeOutput:
         trajectories = resized(_read(document), width=width, height=height, frames=frames)
         tracks = sample(trajectories)
-        preview = draw_tracks(_canvas(trajectories, background), tracks, track_colors(trajectories))
+        shots = {
+            "tora2_background": [] if background is None else _thumbnails(background[..., :3]),
+            "tora2_masks": [] if masks is None else _thumbnails(masks[..., None]),
+        }
+        with progress.steps(trajectories.frames + sum(map(len, shots.values()))) as advance:
+            preview = draw_tracks(
+                _canvas(trajectories, background),
+                tracks,
+                track_colors(trajectories),
+                advance=advance,
+            )
+            behind: dict[str, list[Any]] = {}
+            for name, pictures in shots.items():
+                for picture in pictures:
+                    advance()
+                    rgb = picture.expand(-1, -1, -1, 3)
+                    saved = ui.PreviewImage(rgb, cls=cls).as_dict()["images"]
+                    behind.setdefault(name, []).extend(saved)
         still = preview[len(preview) // 2 :][:1]
         shown = ui.PreviewImage(still, cls=cls).as_dict()
         shown["tora2_size"] = [
@@ -109,10 +129,7 @@ class Tora2TrajectoryEditor(io.ComfyNode):
                 "frames": trajectories.frames,
             }
         ]
-        if background is not None:
-            shown["tora2_background"] = ui.PreviewImage(background, cls=cls).as_dict()["images"]
-        if masks is not None:
-            shown["tora2_masks"] = ui.PreviewMask(masks, cls=cls).as_dict()["images"]
+        shown |= behind
         return io.NodeOutput(trajectories, to_host(tracks), preview, ui=shown)
 
 
@@ -130,3 +147,16 @@ def _canvas(document: TrajectoryDocument, background: Tensor | None) -> Tensor:
     size = (document.height, document.width)
     fitted = torch.nn.functional.interpolate(chosen, size, mode="bilinear", antialias=True)
     return fitted.movedim(1, -1)
+
+
+def _thumbnails(frames: Tensor) -> list[Tensor]:
+    """Frames [T, H, W, C] one by one, [1, h, w, C], as large as the editor shows them."""
+    height, width = frames.shape[1:3]
+    scale = _BACKGROUND_SIDE / max(height, width)
+    if scale >= 1:
+        return list(frames.split(1))
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    return [
+        torch.nn.functional.interpolate(frame.movedim(-1, 1), size, mode="area").movedim(1, -1)
+        for frame in frames.split(1)
+    ]

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..tora2.overlay import draw_tracks, track_colors
 from ..tora2.trajectory import TrajectoryDocument, sample
 from ..tora2.trajectory.resizing import resized
+from .host import progress
 from .io_types import TrajectoriesSocket
 from .validation import refusal
 
@@ -54,11 +55,13 @@ class Tora2Overlay(io.ComfyNode):
             trajectories = resized(trajectories, frames=len(frames))
         names = {entity.id: entity.name for entity in trajectories.entities}
         texts = [names.get(track.entity or "", "") for track in trajectories.tracks]
-        drawn = draw_tracks(
-            frames[..., :3],
-            sample(trajectories),
-            track_colors(trajectories),
-            scale=scale,
-            labels=texts if labels else None,
-        )
+        with progress.steps(len(frames)) as advance:
+            drawn = draw_tracks(
+                frames[..., :3],
+                sample(trajectories),
+                track_colors(trajectories),
+                scale=scale,
+                labels=texts if labels else None,
+                advance=advance,
+            )
         return io.NodeOutput(drawn)

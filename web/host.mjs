@@ -106,7 +106,6 @@ function createWidget(node, name) {
     editor.port = port;
     editor.load(value, kept ? undefined : savedLayers(node));
     editor.follow();
-    editor.update();
     editor.fullscreen.rehome(mount);
     if (kept?.focused) editor.canvas.focus({ preventScroll: true });
     editors.add(editor);

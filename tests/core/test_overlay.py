@@ -136,6 +136,35 @@ def test_enlarging_keeps_the_picture_in_place() -> None:
     torch.testing.assert_close(drawn[:, 1::3, 1::3], ramp, atol=0.01, rtol=0)
 
 
+def test_every_frame_is_announced_and_may_be_refused() -> None:
+    told: list[int] = []
+    draw_tracks(grey(), RIGHTWARDS, [RED], advance=lambda: told.append(1))
+    assert len(told) == 3
+
+    def stop() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        draw_tracks(grey(), RIGHTWARDS, [RED], advance=stop)
+
+
+def test_what_was_drawn_stays_as_the_path_goes_on() -> None:
+    """Frames are drawn by what is new in them; a path that crosses another and itself shows it."""
+    turn = torch.linspace(0, 6.28, 25)
+    loop = torch.stack([60 + 30 * turn.cos(), 30 + 20 * (2 * turn).sin()], dim=-1)
+    line = torch.stack([torch.linspace(10, 110, 25), torch.linspace(12, 48, 25)], dim=-1)
+    both = tracks([loop.tolist(), line.tolist()])
+    drawn = draw_tracks(grey(25, 120, 240), both, [RED, BLUE])
+    was, now = touched(drawn[12]), touched(drawn[24])
+    heads = torch.zeros_like(was)
+    for x, y in (both.points[:, 12] * 2).round().int().tolist():
+        heads[max(y - 8, 0) : y + 9, max(x - 8, 0) : x + 9] = True
+    assert (now | ~was)[~heads].all()
+    places = (both.points[0, 1:24] * 2).int()
+    red = drawn[24, places[:, 1], places[:, 0], 0] > 0.95
+    assert red.sum() > 18  # but where the other path lies on it
+
+
 def test_the_given_frames_are_not_changed() -> None:
     source = grey()
     draw_tracks(source, RIGHTWARDS, [RED])

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,3 +83,34 @@ def test_connected_sizes_and_pictures(node: Any) -> None:
     assert torch.allclose(preview[0, 0, 0], torch.full((3,), 0.5), atol=1e-3)
     assert len(result.ui["tora2_background"]) == len(result.ui["tora2_masks"]) == 2
     assert result.ui["tora2_size"] == [{"width": 64, "height": 32, "frames": 5}]
+
+
+def test_large_pictures_are_shown_small_and_the_preview_keeps_its_size(node: Any) -> None:
+    result = node.execute(document=DOCUMENT, background=torch.rand(1, 30, 2050, 3))
+    (file,) = result.ui["tora2_background"]
+    from PIL import Image
+
+    with Image.open(Path(folder_of(file)) / file["filename"]) as picture:
+        assert picture.size == (1024, 15)
+    assert result.result[2].shape == (9, 64, 96, 3)
+
+
+def folder_of(file: dict[str, str]) -> str:
+    import folder_paths
+
+    return str(folder_paths.get_directory_by_type(file["type"]))
+
+
+@pytest.mark.parametrize("name", ["Tora2TrajectoryEditor", "Tora2Overlay"])
+def test_drawing_can_be_interrupted(host: Any, name: str) -> None:
+    from comfy import model_management
+
+    given: dict[str, Any] = {"document": DOCUMENT}
+    if name == "Tora2Overlay":
+        editor = host.NODE_CLASS_MAPPINGS["Tora2TrajectoryEditor"]
+        trajectories, _, frames = editor.execute(**given).result
+        given = {"frames": frames, "trajectories": trajectories}
+    model_management.interrupt_current_processing(True)
+    with pytest.raises(model_management.InterruptProcessingException):
+        host.NODE_CLASS_MAPPINGS[name].execute(**given)
+    host.NODE_CLASS_MAPPINGS[name].execute(**given)  # and only once

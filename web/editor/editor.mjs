@@ -41,6 +41,8 @@ import { fit } from "./viewport.mjs";
 import { connect } from "./wiring.mjs";
 
 const JUST_NOW_MS = 250;
+/** The panels are there at the latest after this. */
+const FURNISH_MS = 300;
 
 export class Editor {
   /**
@@ -102,6 +104,9 @@ export class Editor {
     );
     /** The size of the canvas when it was drawn last. @type {import("./canvas.mjs").Size | null} */
     this.drawn = null;
+    /** Whether the layers and the numbers have been built. */
+    this.furnished = false;
+    this.furnishing = false;
     this.scheduled = false;
     this.animationFrame = () => {
       if (this.scheduled) this.draw();
@@ -202,11 +207,22 @@ export class Editor {
   /** What lies around the canvases. @param {boolean} [heavy] only what a heavy edit has time for */
   update(heavy = false) {
     this.toolbar.update();
-    this.layers.update();
     this.transport.update();
+    if (!this.furnished) return this.furnish();
+    this.layers.update();
     if (heavy) return;
     this.inspector.update();
     this.status.update();
+  }
+
+  /** Fill the panels for the first time when the page has a moment: a graph may open many editors. */
+  furnish() {
+    if (this.furnishing) return;
+    this.furnishing = true;
+    whenIdle(() => {
+      this.furnished = true;
+      this.update();
+    });
   }
 
   toggleSide() {
@@ -220,4 +236,10 @@ export class Editor {
     this.background.clear();
     this.disconnect();
   }
+}
+
+/** Run in the page's next pause, or soon in any case. @param {() => void} run */
+function whenIdle(run) {
+  if ("requestIdleCallback" in globalThis) requestIdleCallback(run, { timeout: FURNISH_MS });
+  else setTimeout(run);
 }

@@ -8,11 +8,10 @@
  * @typedef {import("./strings.mjs").Translate} Translate
  * @typedef {{width?: number, height?: number, frames?: number}} Forced sizes set by the graph
  */
-import { chosen, update as updateSelected } from "./commands.mjs";
+import { assign, chosen, update as updateSelected } from "./commands.mjs";
 import { EASINGS, LIMITS } from "./document.mjs";
 import { el } from "./dom.mjs";
 import { bounds } from "./geometry.mjs";
-import { entityPicker } from "./layers.mjs";
 import { mapTracks, movePoints, selectedPoints } from "./model.mjs";
 import { resized, setKey, withRange } from "./timing.mjs";
 import { onlyPoint } from "./selection.mjs";
@@ -226,4 +225,28 @@ function labelled(label, input) {
 /** @param {number} value */
 function round(value) {
   return Math.round(value * 100) / 100;
+}
+
+/**
+ * A menu to give the selected tracks to an entity.
+ * @param {Store} store
+ * @param {Translate} t
+ */
+function entityPicker(store, t) {
+  const { doc, entity } = store.state;
+  const chosen = doc.tracks.find((track) => store.state.selection.has(track.id));
+  const value = chosen ? chosen.entity : entity;
+  return el(
+    "select",
+    {
+      class: "tora2-input",
+      title: t("entity"),
+      "aria-label": t("entity"),
+      disabled: store.state.readOnly,
+      onchange: (/** @type {Event} */ event) =>
+        assign(store, /** @type {HTMLSelectElement} */ (event.target).value || null),
+    },
+    el("option", { value: "", selected: value === null }, t("freeTracks")),
+    ...doc.entities.map((e) => el("option", { value: e.id, selected: e.id === value }, e.name)),
+  );
 }

@@ -8,7 +8,7 @@
  * @typedef {import("./store.mjs").State} State
  * @typedef {import("./strings.mjs").Translate} Translate
  */
-import { assign, newEntity, toggleFlag } from "./commands.mjs";
+import { newEntity, toggleFlag } from "./commands.mjs";
 import { isName } from "./document.mjs";
 import { el, iconButton, setPressed } from "./dom.mjs";
 import { colorsOf, moveEntity, moveTrack, removeEntity, updateEntity } from "./entities.mjs";
@@ -244,7 +244,11 @@ function nameField(store, t, entity) {
     spellcheck: false,
     disabled: store.state.readOnly,
     "aria-label": t("entityName"),
-    onfocus: () => store.set({ entity: entity.id }),
+    onfocus: (/** @type {Event} */ { target }) => {
+      naming(target, true);
+      store.set({ entity: entity.id });
+    },
+    onblur: (/** @type {Event} */ { target }) => naming(target, false),
     onchange: (/** @type {Event} */ event) => {
       const input = /** @type {HTMLInputElement} */ (event.target);
       const name = input.value.trim();
@@ -252,6 +256,11 @@ function nameField(store, t, entity) {
       else if (name !== entity.name) store.edit(updateEntity(store.state.doc, entity.id, { name }));
     },
   });
+}
+
+/** @param {EventTarget | null} field @param {boolean} on */
+function naming(field, on) {
+  /** @type {HTMLElement} */ (field).parentElement?.classList.toggle("tora2-naming", on);
 }
 
 /** @param {Store} store @param {Translate} t @param {Entity} entity */
@@ -269,28 +278,4 @@ function swatch(store, t, entity) {
     oninput: (/** @type {Event} */ event) => store.preview(recolored(event)),
     onchange: (/** @type {Event} */ event) => store.edit(recolored(event)),
   });
-}
-
-/**
- * A menu to give the selected tracks to an entity.
- * @param {Store} store
- * @param {Translate} t
- */
-export function entityPicker(store, t) {
-  const { doc, entity } = store.state;
-  const chosen = doc.tracks.find((track) => store.state.selection.has(track.id));
-  const value = chosen ? chosen.entity : entity;
-  return el(
-    "select",
-    {
-      class: "tora2-input",
-      title: t("entity"),
-      "aria-label": t("entity"),
-      disabled: store.state.readOnly,
-      onchange: (/** @type {Event} */ event) =>
-        assign(store, /** @type {HTMLSelectElement} */ (event.target).value || null),
-    },
-    el("option", { value: "", selected: value === null }, t("freeTracks")),
-    ...doc.entities.map((e) => el("option", { value: e.id, selected: e.id === value }, e.name)),
-  );
 }
