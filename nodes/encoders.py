@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from comfy_api.latest import io, ui
@@ -72,7 +73,10 @@ class Tora2LoadEncoders(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, **inputs: Any) -> bool | str:
-        return refusal(cls, inputs)
+        faces = partial(encoders.where, encoders.FACES, "face")
+        things = partial(encoders.where, encoders.OBJECTS, "object")
+        where = {"face": faces, "face_recogniser": faces, "object": things}
+        return refusal(cls, inputs, where=where)
 
     @classmethod
     def execute(

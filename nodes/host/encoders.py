@@ -28,7 +28,7 @@ from ...tora2.encoders.fingerprint import fingerprint
 from ...tora2.encoders.loading import note
 from ...tora2.encoders.onnx import providers
 from ...tora2.encoders.protocols import Box, Face
-from ...tora2.encoders.registry import EncoderEntry, entry, object_entry
+from ...tora2.encoders.registry import EncoderEntry, entries, entry, object_entry
 from .adapters import AdapterPatcher
 
 FACES = "insightface"
@@ -202,6 +202,12 @@ def recognisers() -> list[str]:
 def object_files() -> list[str]:
     """Files of `models/detection` that an object encoder could be."""
     return _files(OBJECTS, _OBJECT_FILES)
+
+
+def where(folder: str, part: str) -> str:
+    """In words, where files of one part of the encoders are searched, and what they can be."""
+    known = "; ".join(f"{one.files}. {one.licence}" for one in entries(part))
+    return f"Searched are {', '.join(_bases(folder))}. Known are: {known}"
 
 
 def _bases(folder: str) -> list[str]:

@@ -360,7 +360,7 @@ def test_the_report_as_json(tmp_path: Path) -> None:
         (15.0, "fits whole while sampling"),
         (10.0, "fits whole with 8-bit weights"),
         (6.0, "weights that stay in system memory"),
-        (4.0, "does not fit: 4.5 GiB are the least"),
+        (4.0, "does not fit: 4.4 GiB are the least"),
     ],
 )
 def test_what_fits(free: float, expected: str) -> None:

@@ -269,3 +269,10 @@ def test_widget_values_are_not_trusted(host, node: str, inputs: dict, message: s
 def test_entity_files_stay_in_their_folders(pack, name: str) -> None:
     with pytest.raises(ValueError, match="file is .* folder"):
         pack("nodes.host.entity_files").locate(name)
+
+
+def test_a_missing_network_is_said_with_where_to_get_it(pack: Any) -> None:
+    node = pack("nodes.encoders").Tora2LoadEncoders
+    for name, part in (("face", "insightface's antelopev2"), ("object", "Mask R-CNN is under BSD")):
+        said = node.validate_inputs(**{name: "absent"})
+        assert "'absent', expected one of none. Searched are" in said and part in said
