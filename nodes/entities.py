@@ -9,7 +9,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..tora2.encoders.detection import CHOICES, FaceChoice
-from ..tora2.encoders.entity import PREVIEW, Encoders, Entity, check_widths, encode_entity
+from ..tora2.encoders.entity import PREVIEW, Encoders, Entity, encode_entity
 from ..tora2.encoders.pictures import picture_from_tensor
 from ..tora2.encoders.routing import KINDS
 from .host import progress
@@ -177,7 +177,8 @@ class Tora2EncodeEntity(io.ComfyNode):
         if more_of is not None:
             entity = more_of.with_pictures_of(entity)
         if config is not None:
-            check_widths(entity, config.semantic_dim, config.face_dim, config.object_dim)
+            for picture in entity.pictures:
+                picture.check_widths(config.semantic_dim, config.face_dim, config.object_dim)
         return shown(entity, cls)
 
 

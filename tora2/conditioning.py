@@ -264,7 +264,7 @@ def collate_entities(
     )
     for i, entity in enumerate(entities):
         for j, picture in enumerate(entity.pictures):
-            _check_widths(picture, config.semantic_dim, config.face_dim, config.object_dim)
+            picture.check_widths(config.semantic_dim, config.face_dim, config.object_dim)
             out.semantic[i, j] = picture.semantic.float()
             (out.face if picture.branch == "face" else out.object)[i, j] = picture.prior.float()
             out.is_face[i, j] = picture.branch == "face"
@@ -285,13 +285,3 @@ def collate_entities(
         return x.expand(batch, *x.shape)
 
     return EntityBatch(*(placed(x, name) for name, x in out._asdict().items()))
-
-
-def _check_widths(picture: PictureFeatures, semantic: int, face: int, object: int) -> None:
-    expected = face if picture.branch == "face" else object
-    got = (picture.semantic.shape[-1], picture.prior.shape[-1])
-    if got != (semantic, expected):
-        raise ValueError(
-            f"picture features have {got[0]} semantic and {got[1]} {picture.branch} channels; "
-            f"the adapter expects {semantic} and {expected}"
-        )

@@ -88,18 +88,6 @@ class Entity:
         )
 
 
-def check_widths(entity: Entity, semantic: int, face: int, object: int) -> None:
-    """Refuse an entity whose features an adapter of these widths cannot read."""
-    for picture in entity.pictures:
-        wanted = face if picture.branch == "face" else object
-        given = (picture.semantic.shape[1], picture.prior.shape[0])
-        if given != (semantic, wanted):
-            raise ValueError(
-                f"the encoders give {given[0]} semantic and {given[1]} {picture.branch} channels; "
-                f"the adapter expects {semantic} and {wanted}"
-            )
-
-
 @dataclass(frozen=True, eq=False)
 class EncodedPicture:
     """One picture's features, how it was routed, and the crop (uint8 [3, 224, 224])."""

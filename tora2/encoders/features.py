@@ -29,3 +29,17 @@ class PictureFeatures:
                 f"semantic and prior have shapes {tuple(self.semantic.shape)} and "
                 f"{tuple(self.prior.shape)}; expected [S, D] and [D]"
             )
+
+    def check_widths(self, semantic: int, face: int, object: int) -> None:
+        """Refuse features that an adapter of these widths cannot read.
+
+        Raises:
+            ValueError: says the widths of both.
+        """
+        wanted = face if self.branch == "face" else object
+        given = (self.semantic.shape[1], self.prior.shape[0])
+        if given != (semantic, wanted):
+            raise ValueError(
+                f"the encoders give {given[0]} semantic and {given[1]} {self.branch} channels; "
+                f"the adapter expects {semantic} and {wanted}"
+            )
