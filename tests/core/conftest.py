@@ -1,9 +1,12 @@
 """Small random models, saved in each of the public layouts as their publishers do."""
 
 import json
+import random
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import CogVideoXTransformer3DModel
@@ -114,6 +117,22 @@ def half(state: dict[str, Tensor], part: str, prefix: str) -> dict[str, Tensor]:
     }
 
 
+def left_by_training() -> dict[str, object]:
+    """What DeepSpeed and SAT save beside the weights."""
+    return {
+        "iteration": 15000,
+        "ds_version": "0.14",
+        "ds_config": {"bf16": {"enabled": True}, "train_micro_batch_size_per_gpu": 1},
+        "param_shapes": [OrderedDict(weight=torch.Size([2, 3]))],
+        "sparse_tensor_module_names": set(),
+        "optimizer": None,
+        "client_lr_scheduler": {"num_iters": 15000, "start_lr": np.float64(1e-4)},
+        "random_rng_state": random.getstate(),
+        "np_rng_state": np.random.get_state(),
+        "torch_rng_state": torch.get_rng_state(),
+    }
+
+
 @dataclass(frozen=True)
 class Layouts:
     """The models, and where each layout of them lies."""
@@ -142,7 +161,7 @@ def layouts(tmp_path_factory: pytest.TempPathFactory) -> Layouts:
     }
     (folder / "sat").mkdir()
     sat_file = folder / "sat" / "mp_rank_00_model_states.pt"
-    torch.save({"module": sat, "iteration": 15000, "ds_version": "0.14"}, sat_file)
+    torch.save({"module": sat, **left_by_training()}, sat_file)
     save_file(sat, folder / "sat.safetensors")
 
     tora = folder / "Tora_T2V_diffusers"

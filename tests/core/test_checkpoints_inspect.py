@@ -33,7 +33,7 @@ def test_tora_whole(layouts) -> None:
     assert any("SAT names, for text-to-video" in phrase for phrase in found.holds)
     assert any("trajectory extractor and fusers" in phrase for phrase in found.holds)
     assert any("No Tora2 weights were ever published" in note for note in found.notes)
-    state = torch.load(layouts.adapters["SAT torch file"], weights_only=True)["module"]
+    state = torch.load(layouts.adapters["SAT torch file"], weights_only=False)["module"]
     assert found.parameters == sum(tensor.numel() for tensor in state.values())
 
 

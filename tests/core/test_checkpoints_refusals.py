@@ -5,8 +5,10 @@ import os
 import pickle
 import struct
 import zipfile
+from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -135,6 +137,30 @@ def test_a_malicious_pickle_runs_nothing(tmp_path: Path, loader) -> None:
     assert not marker.exists()
     torch.load(path, weights_only=False)  # the file is as dangerous as it is meant to be
     assert marker.exists()
+
+
+def test_what_training_left_is_discarded_and_never_run(tmp_path: Path) -> None:
+    """SAT's checkpoints carry a numpy array; reading one must not make one."""
+    path = tmp_path / "mp_rank_00_model_states.pt"
+    left = {"np_rng_state": np.arange(3), "args": Namespace(save="x"), "rate": np.float64(0.5)}
+    torch.save({"module": {"a": torch.ones(2)}, **left}, path)
+    older = tmp_path / "older.pt"  # as numpy 1 names it
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(older, "w") as renamed:
+        for name in archive.namelist():
+            content = archive.read(name).replace(b"numpy._core", b"numpy.core")
+            renamed.writestr(name, content)
+    assert b"numpy.core" in older.read_bytes()
+    for file in (path, older):
+        assert torch.equal(read_file(file).tensors["a"], torch.ones(2))
+    torch.save({"module": {"a": np.ones(2)}}, path)  # an array is no tensor
+    with pytest.raises(ValueError, match="holds no tensors"):
+        read_file(path)
+    marker = tmp_path / "owned"
+    evil = np.array([Payload(marker)], dtype=object)
+    torch.save({"module": {"a": torch.ones(2)}, "np_rng_state": evil}, path)
+    with pytest.raises(ValueError, match="system.*could run code"):
+        read_file(path)
+    assert not marker.exists()
 
 
 @pytest.mark.filterwarnings("ignore:Sparse invariant")

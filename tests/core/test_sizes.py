@@ -128,28 +128,34 @@ def error(got: Tora2Output, expected: Tora2Output) -> float:
     return float((got.latents - expected.latents).norm() / expected.latents.norm())
 
 
-def compare(size: tuple[int, int, int], image: bool, vae: Any = None, **sampling: Any) -> None:
+def compare(
+    size: tuple[int, int, int],
+    image: bool,
+    vae: Any = None,
+    dtypes: tuple[torch.dtype, ...] = (torch.bfloat16, torch.float16),
+    **sampling: Any,
+) -> None:
     expected = made(torch.float32, size, image, vae, **sampling)
-    for dtype, tolerance in TOLERANCE.items():
+    for dtype in dtypes:
         got = made(dtype, size, image, vae, **sampling)
-        assert error(got, expected) < tolerance
+        assert error(got, expected) < TOLERANCE[dtype]
 
 
 def test_the_trained_size() -> None:
-    compare((720, 480, 49), False, steps=1, guidance=1.0)
+    compare((720, 480, 49), False, dtypes=(torch.bfloat16,), steps=1, guidance=1.0)
+    # float16 is four times slower on a CPU
+    compare((720, 480, 13), False, dtypes=(torch.float16,), steps=1, guidance=1.0)
 
 
 @pytest.mark.parametrize(
-    ("size", "image", "steps", "guidance"),
-    [
-        ((640, 480, 5), True, 2, 6.0),
-        ((512, 320, 9), False, 2, 6.0),
-        ((320, 512, 5), True, 2, 6.0),
-        ((1360, 768, 5), False, 1, 1.0),
-    ],
+    ("size", "image"), [((640, 480, 5), True), ((512, 320, 9), False), ((320, 512, 5), True)]
 )
-def test_other_sizes(size: tuple[int, int, int], image: bool, steps: int, guidance: float) -> None:
-    compare(size, image, steps=steps, guidance=guidance)
+def test_other_sizes(size: tuple[int, int, int], image: bool) -> None:
+    compare(size, image, steps=2)
+
+
+def test_a_larger_size() -> None:
+    compare((1360, 768, 5), False, dtypes=(torch.bfloat16,), steps=1, guidance=1.0)
 
 
 @pytest.mark.parametrize("image", [False, True], ids=["text", "image"])

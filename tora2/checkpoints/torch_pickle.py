@@ -17,12 +17,39 @@ from ..fields import show
 MAX_PICKLE = 64 * 1024 * 1024
 
 
+class _Discarded:
+    """Stands for what a training run keeps beside its weights; takes everything, does nothing."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+# SAT writes the state of numpy's random generator, DeepSpeed its own bookkeeping.
+_BESIDE = (
+    *(
+        f"numpy.{core}.{name}"
+        for core in ("core", "_core")
+        for name in ("multiarray._reconstruct", "multiarray.scalar", "numeric._frombuffer")
+    ),
+    "numpy.ndarray",
+    "numpy.dtype",
+    "argparse.Namespace",
+    "deepspeed.runtime.fp16.loss_scaler.LossScaler",
+    "deepspeed.runtime.fp16.loss_scaler.DynamicLossScaler",
+    "deepspeed.runtime.zero.config.ZeroStageEnum",
+    "deepspeed.utils.tensor_fragment.fragment_address",
+)
+
+
 def read_torch(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The state dict of a torch file; the tensors stay on disk until they are used.
 
     A 22 GB file takes address space and no memory. Tensors may lie in the root or under `module`
-    or `state_dict`, as DeepSpeed and SAT write them; plain numbers and texts beside them are
-    ignored.
+    or `state_dict`, as DeepSpeed and SAT write them; plain numbers and texts beside them, and the
+    known remains of a training run, are ignored.
 
     Raises:
         ValueError: if the file is damaged, holds anything but tensors and plain data, or holds no
@@ -31,7 +58,8 @@ def read_torch(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     path = Path(path)
     _check_zip(path)
     try:
-        content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        with torch.serialization.safe_globals([(_Discarded, name) for name in _BESIDE]):
+            content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path} holds {_culprit(str(error))} beside tensors, which could run code: "
