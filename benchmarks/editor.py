@@ -46,7 +46,7 @@ PAGE = """<!doctype html><body class="dark-theme" style="margin:0;background:#22
 <script type="module">
 import { Editor } from "/web/editor/editor.mjs";
 import { translator } from "/web/editor/strings.mjs";
-const port = { commit() {}, undo() {}, redo() {}, forced: () => ({}), saveLayers() {},
+const port = { commit() {}, undo() {}, redo() {}, forced: () => ({}), saveLayers() {}, lend: async () => null,
   sources: () => ({ frames: [], video: null, masks: [] }) };
 window.open_ = (home, doc) => {
   const editor = new Editor(port, translator("en"));

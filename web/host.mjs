@@ -77,6 +77,7 @@ function createWidget(node, name) {
     redo: () => execute("Comfy.Redo"),
     forced: () => forcedSizes(node, lastRun(node)),
     sources: () => sourceOf(node, lastRun(node), viewUrl),
+    lend,
     saveLayers: (layers) => (node.properties[LAYERS] = /** @type {any} */ (layers)),
   };
 
@@ -180,12 +181,35 @@ function viewUrl({ filename, subfolder = "", type = "input" }) {
   return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
 }
 
+/** Put a file into the server's temporary folder. @param {File} file @returns {Promise<string | null>} */
+async function lend(file) {
+  const form = new FormData();
+  form.append("image", file);
+  form.append("type", "temp");
+  const answer = await api.fetchApi("/upload/image", { method: "POST", body: form });
+  if (!answer.ok) return null;
+  const { name, subfolder, type } = await answer.json();
+  return viewUrl({ filename: name, subfolder, type });
+}
+
 function language() {
   return String(app.extensionManager.setting.get("Comfy.Locale") ?? navigator.language);
 }
 
 function followGraph() {
   for (const editor of editors) editor.follow();
+}
+
+/**
+ * The host zooms the graph for two fingers wherever they are, ahead of any listener of ours; over a
+ * stage they zoom what is on it.
+ * @param {TouchEvent} event
+ */
+function keepPinch(event) {
+  const ours = [...event.touches].every(
+    ({ target }) => target instanceof Element && target.closest(".tora2-stage"),
+  );
+  if (ours && event.touches.length > 1) event.stopPropagation();
 }
 
 function addStyles() {
@@ -200,6 +224,7 @@ app.registerExtension({
   setup() {
     addStyles();
     api.addEventListener("graphChanged", followGraph);
+    addEventListener("touchmove", keepPinch, { capture: true, passive: true });
   },
   beforeRegisterNodeDef(_nodeType, nodeData) {
     // A tooltip for the whole widget would hang over the canvas that is being drawn on.

@@ -1,5 +1,7 @@
 """The trajectory editor in headless Chromium on a real ComfyUI server, in both renderers."""
 
+import base64
+import io
 import json
 import os
 import random
@@ -472,7 +474,7 @@ def test_a_dropped_picture_lies_behind_and_is_never_stored(graph: Graph) -> None
     graph.settle(800)
     middle = """(canvas) => {
       const { data } = canvas.getContext("2d")
-        .getImageData(canvas.width / 2, canvas.height / 2, 1, 1);
+        .getImageData(canvas.width / 2, canvas.height * 0.4, 1, 1);
       return [...data];
     }"""
     assert graph.find(".tora2-canvas").evaluate(middle) == [255, 0, 0, 255]
@@ -518,3 +520,196 @@ def test_full_screen_keeps_the_hosts_undo(graph: Graph) -> None:
     graph.press("Escape", "Escape")
     assert graph.find(".tora2-page").count() == 0
     assert graph.find(".tora2-mount .tora2-canvas").count() == 1
+
+
+class Fingers:
+    """Touches of the page: one event with the fingers that are then down."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.session = graph.page.context.new_cdp_session(graph.page)
+
+    def __call__(self, kind: str, *fingers: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(fingers)]
+        event = {"type": f"touch{kind}", "touchPoints": points}
+        self.session.send("Input.dispatchTouchEvent", event)
+
+
+def test_one_finger_draws_and_two_zoom_and_pan(graph: Graph) -> None:
+    graph.add()
+    touch = Fingers(graph)
+    graph.find(".tora2-canvas").focus()
+    graph.press("b", "s")
+    x, y = graph.place(0.2, 0.8)
+    touch("Start", (x, y))
+    for i in range(1, 9):
+        touch("Move", (x + 20 * i, y - 12 * i * (9 - i) / 4))
+    touch("End")
+    graph.settle()
+    drawn = graph.value()
+    assert len(drawn["tracks"]) == 1 and len(drawn["tracks"][0]["points"]) >= 3
+    assert places(drawn)[0] == pytest.approx((0.2, 0.8), abs=0.02)
+
+    graph.press("a")
+    box = graph.find(".tora2-canvas").bounding_box()
+    scale = min(box["width"] / 720, box["height"] / 480) * (1 - 2 * MARGIN)
+    host = graph.page.evaluate("[app.canvas.ds.scale, ...app.canvas.ds.offset]")
+    x, y = graph.place(0.5, 0.5)
+    touch("Start", (x - 40, y))
+    touch("Start", (x - 40, y), (x + 40, y))
+    for i in range(1, 9):  # apart to twice the distance, and 32 px to the right
+        touch("Move", (x - 40 - i, y), (x + 40 + 9 * i, y))
+    touch("End")
+    graph.settle(500)
+    assert graph.value() == drawn  # the first finger of two draws nothing
+    assert graph.page.evaluate("[app.canvas.ds.scale, ...app.canvas.ds.offset]") == host
+    touch("Start", (x + 132, y + 20))
+    touch("End")
+    graph.settle()
+    wanted = (0.5 + 100 / (720 * 2 * scale), 0.5 + 20 / (480 * 2 * scale))
+    assert places(graph.value(), -1)[0] == pytest.approx(wanted, abs=0.004)
+
+
+def test_a_pen_draws_and_its_pressure_does_not_matter(graph: Graph) -> None:
+    graph.add()
+    graph.find(".tora2-canvas").focus()
+    graph.press("b")
+    session = graph.page.context.new_cdp_session(graph.page)
+    x, y = graph.place(0.2, 0.3)
+    for i, kind in enumerate(["Pressed", *["Moved"] * 8, "Released"]):
+        event = {"type": f"mouse{kind}", "x": x + 20 * i, "y": y + (i % 3) * 15, "button": "left"}
+        held = {"buttons": 1, "clickCount": 1, "pointerType": "pen", "force": i / 10}
+        session.send("Input.dispatchMouseEvent", event | held)
+    graph.settle()
+    (track,) = graph.value()["tracks"]
+    assert len(track["points"]) >= 4
+    assert all(set(point) == {"x", "y"} for point in track["points"])
+
+
+def clip(frames: int = 16) -> bytes:
+    """A WebM video whose frames grow brighter, ten levels at a time."""
+    av = pytest.importorskip("av")
+    import numpy as np
+
+    stream = io.BytesIO()
+    with av.open(stream, "w", format="webm") as container:
+        video = container.add_stream("libvpx", rate=8)
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        for i in range(frames):
+            picture = np.full((64, 96, 3), 30 + 10 * i, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(video.encode())
+    return stream.getvalue()
+
+
+DROP = """(element, [name, type, data]) => {
+  const bytes = Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name, { type }));
+  element.dispatchEvent(
+    new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true })
+  );
+}"""
+
+
+def drop(graph: Graph, name: str, kind: str, content: bytes) -> None:
+    text = base64.b64encode(content).decode()
+    graph.find(".tora2-editor").evaluate(DROP, [name, kind, text])
+    graph.settle(800)
+
+
+def level(graph: Graph) -> int:
+    """The level of red in the frame, above its middle."""
+    script = """(canvas) => canvas.getContext("2d")
+      .getImageData(canvas.width / 2, canvas.height * 0.4, 1, 1).data[0]"""
+    return int(graph.find(".tora2-canvas").evaluate(script))
+
+
+@pytest.mark.parametrize("way", ["dropped", "upstream"])
+def test_a_video_behind_the_paths_follows_the_timeline(graph: Graph, way: str) -> None:
+    graph.add(700, 140)
+    empty = graph.value()
+    if way == "dropped":
+        drop(graph, "clip.webm", "video/webm", clip())
+    else:
+        graph.page.evaluate(
+            """async (data) => {
+              const bytes = Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0));
+              const form = new FormData();
+              form.append("image", new File([bytes], "clip.webm", { type: "video/webm" }));
+              form.append("overwrite", "true");
+              await fetch("/upload/image", { method: "POST", body: form });
+              const [load, parts] = ["LoadVideo", "GetVideoComponents"].map((type) => {
+                const node = LiteGraph.createNode(type);
+                app.graph.add(node);
+                return node;
+              });
+              load.widgets[0].value = "clip.webm";
+              load.connect(0, parts, 0);
+              parts.connect(0, app.graph.nodes[0], 0);
+            }""",
+            base64.b64encode(clip()).decode(),
+        )
+        graph.settle(1200)
+    graph.find(".tora2-canvas").focus()
+    levels = []
+    for key in ("Home", "End", "Home"):
+        graph.press(key)
+        graph.settle(700)
+        levels.append(level(graph))
+    assert levels == pytest.approx([30, 180, 30], abs=12)
+    for _ in range(24):
+        graph.page.keyboard.press(".")
+    graph.settle(700)
+    assert level(graph) == pytest.approx(105, abs=18)  # frame 24 of 49: frame 7 or 8 of 16
+    assert graph.value() == empty
+    saved = graph.page.evaluate("JSON.stringify(app.graph.serialize())")
+    assert "blob:" not in saved and "base64" not in saved
+
+
+def test_files_of_other_tools_are_dropped_in(graph: Graph) -> None:
+    import numpy as np
+
+    graph.add()
+    frames = np.arange(49)
+    path = np.stack([np.stack([100 + 5 * frames, 200 + 2 * frames], -1)] * 2, 1).astype(np.float32)
+    seen = np.ones((49, 2), bool)
+    seen[10:20, 1] = False
+    for write in (np.savez, np.savez_compressed):
+        stream = io.BytesIO()
+        write(stream, track_path=path, track_visibility=seen)
+        drop(graph, "tracks.npz", "application/octet-stream", stream.getvalue())
+        tracks = graph.value()["tracks"]
+        assert [(t["start"], t["end"]) for t in tracks] == [(0, 48), (0, 9), (20, 48)]
+        assert places(graph.value())[-1] == pytest.approx((340 / 720, 296 / 480))
+        graph.find(".tora2-canvas").focus()
+        graph.press("Control+a", "Delete")
+    drop(graph, "a.csv", "text/csv", b"frame,x,y\n0,10,20\n48,30,40\n")
+    drop(graph, "b.txt", "text/plain", b"0,0\n128,128\n255,255\n")
+    points = b'[[{"x": 1, "y": 2}, {"x": 300, "y": 200}]]'
+    drop(graph, "c.json", "application/json", points)
+    assert len(graph.value()["tracks"]) == 3
+    kept = graph.value()
+    drop(graph, "junk.npz", "application/octet-stream", b"PK\x03\x04" + bytes(range(256)))
+    assert "npz" in graph.find(".tora2-status").inner_text()
+    drop(graph, "junk.bin", "application/octet-stream", bytes(range(256)))
+    assert graph.find(".tora2-status").inner_text().startswith("Nothing was imported")
+    assert graph.value() == kept
+
+
+def test_keys_alone_draw_a_track(graph: Graph) -> None:
+    graph.add()
+    graph.find(".tora2-canvas").focus()
+    graph.press("Insert", "Insert", "Shift+ArrowDown", "Insert")
+    (track,) = graph.value()["tracks"]
+    assert len(track["points"]) == 3
+    assert track["points"][1]["y"] == pytest.approx(0.5 + 10 / 480, abs=1e-4)
+
+
+def test_a_long_list_of_layers_does_not_make_the_node_grow(graph: Graph) -> None:
+    graph.add()
+    before = graph.find(".tora2-editor").bounding_box()["height"]
+    entities = [{"id": f"e{i}", "name": f"entity {i}", "color": "#e4572e"} for i in range(64)]
+    graph.show({**DOCUMENT, "entities": entities, "tracks": []})
+    assert graph.find(".tora2-layer").count() == 64
+    assert graph.find(".tora2-editor").bounding_box()["height"] == before
+    assert graph.find(".tora2-canvas").bounding_box()["height"] < before

@@ -261,3 +261,25 @@ test("what was locked after it was selected stays where it is", () => {
   commands.remove(store);
   assert.deepEqual(store.state.doc.tracks, [doc.tracks[0]]);
 });
+
+test("a track can be drawn with keys alone", () => {
+  const { store, commits } = setup(documentOf({ tracks: [] }), { entity: "e1" });
+  const key = (name) => handleKey({ store }, { key: name, shiftKey: false });
+  key("Insert");
+  assert.equal(store.state.doc.tracks[0].entity, "e1");
+  key("Insert");
+  key("ArrowRight");
+  key("ArrowDown");
+  key("Insert");
+  const before = pixels(store);
+  assert.equal(before.length, 3);
+  assert.ok(before[1][0] > before[0][0] + 40 && before[1][1] === before[0][1] + 1);
+  store.set({ selection: new Map([["t1", new Set([0])]]) });
+  key("Insert");
+  const [a, between, b] = pixels(store);
+  assert.ok(between[0] > a[0] && between[0] < b[0], "halfway to the next");
+  assert.equal(commits.length, 6);
+  store.set({ selection: new Map(), readOnly: true });
+  key("Insert");
+  assert.equal(commits.length, 6);
+});

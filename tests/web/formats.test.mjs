@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { parse } from "../../web/editor/document.mjs";
 import { DocumentError } from "../../web/editor/fields.mjs";
 import { EXPORTS, pointLists } from "../../web/editor/exporting.mjs";
-import { importText } from "../../web/editor/importing.mjs";
+import { importNpz, importText } from "../../web/editor/importing.mjs";
+import { isNpz } from "../../web/editor/npz.mjs";
 import { merge } from "../../web/editor/merging.mjs";
 import { TEMPLATES } from "../../web/editor/templates.mjs";
 import { addTrack } from "../../web/editor/model.mjs";
@@ -147,4 +148,85 @@ test("an import merges into what is there", () => {
   assert.equal(next.tracks.length, 6);
   assert.deepEqual(ids, ["t4", "t5", "t6"]);
   parse(next);
+});
+
+/** A zip of stored members, as `np.savez` writes it, of little-endian float32 arrays. */
+function npz(arrays) {
+  const bytes = [];
+  const number = (value, size) => {
+    for (let i = 0; i < size; i++) bytes.push(Math.floor(value / 256 ** i) % 256);
+  };
+  const text = (value) => bytes.push(...[...value].map((sign) => sign.charCodeAt(0)));
+  const entries = Object.entries(arrays).map(([name, { shape, values, type = "<f4" }]) => {
+    const offset = bytes.length;
+    const head = `{'descr': '${type}', 'fortran_order': False, 'shape': (${shape.join(", ")},), }\n`;
+    const data = new Uint8Array(new Float32Array(values).buffer);
+    const size = 10 + head.length + data.length;
+    number(0x04034b50, 4);
+    bytes.push(...Array(22).fill(0));
+    number(name.length + 4, 2);
+    number(0, 2);
+    text(`${name}.npy`);
+    text("\x93NUMPY\x01\x00");
+    number(head.length, 2);
+    text(head);
+    bytes.push(...data);
+    return { name: `${name}.npy`, size, offset };
+  });
+  const directory = bytes.length;
+  for (const { name, size, offset } of entries) {
+    number(0x02014b50, 4);
+    bytes.push(...Array(16).fill(0));
+    number(size, 4);
+    number(size, 4);
+    number(name.length, 2);
+    bytes.push(...Array(12).fill(0));
+    number(offset, 4);
+    text(name);
+  }
+  number(0x06054b50, 4);
+  number(0, 4);
+  number(entries.length, 2);
+  number(entries.length, 2);
+  number(bytes.length - directory, 4);
+  number(directory, 4);
+  number(0, 2);
+  return new Uint8Array(bytes).buffer;
+}
+
+test(".npz files of TRACKS are read; a track that comes back is two", async () => {
+  const frames = [...Array(49).keys()];
+  const track_path = { shape: [49, 2, 2], values: frames.flatMap((f) => [f, 2 * f, 10 + f, 5]) };
+  const seen = frames.flatMap((f) => [1, f < 10 || f > 19 ? 1 : 0]);
+  const track_visibility = { shape: [49, 2], values: seen };
+  const buffer = npz({ track_path, track_visibility });
+  assert.ok(isNpz(buffer));
+  const { tracks } = await importNpz(buffer, doc);
+  assert.deepEqual(
+    tracks.map(({ start, end }) => [start, end]),
+    [
+      [0, 48],
+      [0, 9],
+      [20, 48],
+    ],
+  );
+  const last = sampleTrack(tracks[0], doc);
+  assert.ok(Math.abs(last.x[48] - 48) < 0.01 && Math.abs(last.y[48] - 96) < 0.01);
+});
+
+test("broken .npz files are refused with a sentence", async () => {
+  const good = { shape: [1, 1, 2], values: [1, 2] };
+  for (const [buffer, message] of [
+    [npz({ other: good }), "track_path"],
+    [npz({ track_path: { ...good, type: "|O8" } }), "track_path is an array of |O8"],
+    [npz({ track_path: { ...good, shape: [9, 9, 2] } }), "not a complete"],
+    [npz({ track_path: good }).slice(0, 60), "not a complete"],
+    [npz({ track_path: good }).slice(0, -30), "not a complete"],
+  ]) {
+    await assert.rejects(importNpz(buffer, doc), (error) => {
+      assert.ok(error instanceof DocumentError, String(error));
+      assert.ok(error.message.includes(message), error.message);
+      return true;
+    });
+  }
 });

@@ -11,11 +11,17 @@ import { el } from "./dom.mjs";
 const TINT = [255, 64, 96, 110];
 /** Masks are tinted at this many pixels a side at most. */
 const TINT_SIDE = 512;
+const FAR_S = 1e6;
 
 export class Background {
-  /** @param {() => void} changed */
-  constructor(changed) {
+  /**
+   * @param {() => void} changed
+   * @param {(file: File) => Promise<string | null>} lend gives a file an address on the server, for
+   *   as long as that runs
+   */
+  constructor(changed, lend) {
     this.changed = changed;
+    this.lend = lend;
     /** @type {Map<string, HTMLImageElement>} */
     this.pictures = new Map();
     /** @type {Map<string, HTMLCanvasElement>} */
@@ -42,15 +48,18 @@ export class Background {
    * @returns {Promise<boolean>} whether the browser can
    */
   async show(file) {
-    const url = URL.createObjectURL(file);
-    const shown = file.type.startsWith("video/") ? await canPlay(url) : await canDecode(url);
-    if (!shown) {
+    const video = file.type.startsWith("video/");
+    const shows = video ? canPlay : canDecode;
+    let url = URL.createObjectURL(file);
+    if (!(await shows(url))) {
       URL.revokeObjectURL(url);
-      return false;
+      // A server may forbid its pages to play what is not its own.
+      const lent = video ? await this.lend(file) : null;
+      if (lent === null || !(await shows(lent))) return false;
+      url = lent;
     }
     this.release();
     this.dropped = url;
-    const video = file.type.startsWith("video/");
     this.use({ ...this.source, frames: video ? [] : [url], video: video ? url : null });
     return true;
   }
@@ -108,6 +117,10 @@ export class Background {
   /** @param {string} url */
   openVideo(url) {
     const video = el("video", { muted: true, preload: "auto", src: url });
+    // A recording may not say how long it is; the browser finds out when it is sent to the end.
+    video.addEventListener("loadedmetadata", () => {
+      if (!Number.isFinite(video.duration)) video.currentTime = FAR_S;
+    });
     video.addEventListener("seeked", this.changed);
     video.addEventListener("loadeddata", this.changed);
     return video;
@@ -117,7 +130,8 @@ export class Background {
   seek(frame, frames) {
     const { video } = this;
     if (!video || video.readyState < 2) return null;
-    const time = (frame / frames) * (video.duration || 0);
+    if (!Number.isFinite(video.duration)) return video;
+    const time = ((frame + 0.5) / frames) * video.duration;
     if (!video.seeking && Math.abs(video.currentTime - time) > 1e-3) video.currentTime = time;
     return video;
   }
@@ -145,10 +159,9 @@ export class Background {
   }
 }
 
-/** @param {string[]} list @param {number} frame @param {number} frames */
+/** As the node picks for its preview. @param {string[]} list @param {number} frame @param {number} frames */
 function pick(list, frame, frames) {
-  if (list.length === frames) return list[frame];
-  return list[Math.min(list.length - 1, Math.floor((frame / frames) * list.length))];
+  return list[Math.round((frame / Math.max(1, frames - 1)) * (list.length - 1))];
 }
 
 /** @param {string} url @returns {Promise<boolean>} */

@@ -7,15 +7,26 @@
  * @typedef {import("./types.mjs").Track} Track
  */
 import { simplify } from "./geometry.mjs";
+import { LIMITS } from "./document.mjs";
 import { addEntity } from "./entities.mjs";
 import { extract, merge } from "./merging.mjs";
-import { mapTracks, movePoints, removePoints, transformPoints, updateTracks } from "./model.mjs";
+import {
+  addTrack,
+  insertPoint,
+  mapTracks,
+  movePoints,
+  removePoints,
+  transformPoints,
+  updateTracks,
+} from "./model.mjs";
 import { reversed, setKey, shifted, withRange } from "./timing.mjs";
 import { NOTHING, onlyPoint, wholeTracks } from "./selection.mjs";
 import { editableSelection, isEditable } from "./store.mjs";
 
 const PASTE_OFFSET = 0.03;
 const SIMPLIFY_PX = 1;
+/** A point that is added by key lies this far (of the width) from the last. */
+const STEP = 0.06;
 
 /**
  * The selected tracks that may be changed.
@@ -127,6 +138,32 @@ export function toggleKey(store) {
   const { track, index } = point;
   const tied = track.points[index].frame !== undefined;
   store.edit(setKey(doc, track.id, index, tied ? null : frame));
+}
+
+/**
+ * Drawing without a pointer: a point after the selected one, halfway to the next or a step on from
+ * the last; without a selected point, a track in the middle of the frame.
+ * @param {Store} store
+ */
+export function addPoint(store) {
+  const { doc, selection, entity, curve, readOnly } = store.state;
+  if (readOnly) return;
+  const only = onlyPoint(doc, selection);
+  if (!only) {
+    const added = addTrack(doc, { points: [{ x: 0.5, y: 0.5 }], entity, curve });
+    if (added) store.edit(added.doc, { selection: wholeTracks(added.doc, [added.id]) });
+    return;
+  }
+  const { track, index } = only;
+  if (!isEditable(store.state, track) || track.points.length >= LIMITS.points) return;
+  const here = track.points[index];
+  const next = track.points[index + 1];
+  const point = next
+    ? { x: (here.x + next.x) / 2, y: (here.y + next.y) / 2 }
+    : { x: here.x + STEP, y: here.y };
+  store.edit(insertPoint(doc, track.id, index + 1, point), {
+    selection: new Map([[track.id, new Set([index + 1])]]),
+  });
 }
 
 /** @param {Store} store @param {"start" | "end"} edge */

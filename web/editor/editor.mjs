@@ -14,6 +14,7 @@
  *   forced(): Forced,
  *   sources(): import("./background.mjs").Source,
  *   saveLayers(layers: Layers): void,
+ *   lend(file: File): Promise<string | null>,
  * }} Port
  * @typedef {{hidden: string[], locked: string[]}} Layers
  */
@@ -60,7 +61,10 @@ export class Editor {
     this.lostFocus = -Infinity;
     this.store = new Store((doc) => this.commit(doc));
     const { store } = this;
-    this.background = new Background(() => this.redraw());
+    this.background = new Background(
+      () => this.redraw(),
+      (file) => this.port.lend(file),
+    );
     this.canvas = el("canvas", {
       class: "tora2-canvas",
       tabIndex: 0,
@@ -198,7 +202,8 @@ export class Editor {
     const view = state.viewport ?? fit(state.doc, size);
     if (context) {
       const busy = backdrop.picture !== null || backdrop.tint !== null;
-      paint({ context, state, view, theme, busy }, size, backdrop, motion, this.paths);
+      const hint = state.doc.tracks.length || state.readOnly ? "" : this.t("hintEmpty");
+      paint({ context, state, view, theme, busy, hint }, size, backdrop, motion, this.paths);
     }
     if (strip) this.transport.paint(strip, theme, motion);
     this.update(motion.heavy);

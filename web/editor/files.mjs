@@ -2,12 +2,15 @@
  * Files in and out: choosing, dropping, downloading.
  *
  * @typedef {import("./editor.mjs").Editor} Editor
+ * @typedef {import("./types.mjs").Doc} Doc
  */
 import { insert } from "./commands.mjs";
-import { LIMITS } from "./document.mjs";
 import { DocumentError } from "./fields.mjs";
 import { el } from "./dom.mjs";
-import { importText } from "./importing.mjs";
+import { importNpz, importText } from "./importing.mjs";
+import { isNpz } from "./npz.mjs";
+
+const MAX_FILE = 32 * 1024 * 1024;
 
 /**
  * @param {string} accept
@@ -30,20 +33,24 @@ export function download({ name, type, text }) {
  * Add the tracks that a text holds, or say why not.
  * @param {Editor} editor
  * @param {string} text
- * @returns {boolean} whether it was taken
  */
 export function takeText(editor, text) {
-  const { store, status, t } = editor;
-  if (store.state.readOnly) return false;
+  void take(editor, async (doc) => importText(text, doc));
+}
+
+/**
+ * @param {Editor} editor
+ * @param {(doc: Doc) => Promise<Doc>} read
+ */
+async function take({ store, status, t }, read) {
+  if (store.state.readOnly) return;
   try {
-    const fragment = importText(text, store.state.doc);
+    const fragment = await read(store.state.doc);
     const n = insert(store, fragment);
     status.say(n < fragment.tracks.length ? t("full") : t("imported", { n }));
-    return n > 0;
   } catch (error) {
     if (!(error instanceof DocumentError)) throw error;
     status.say(t("importFailed", { reason: error.message }));
-    return false;
   }
 }
 
@@ -52,11 +59,15 @@ export async function takeFiles(editor, files) {
   for (const file of files) {
     if (/^(image|video)\//.test(file.type)) {
       if (!(await editor.background.show(file))) editor.status.say(editor.t("backgroundFailed"));
-    } else if (file.size > LIMITS.text) {
-      const reason = `${file.size} bytes, expected at most ${LIMITS.text}`;
+    } else if (file.size > MAX_FILE) {
+      const reason = `${file.size} bytes, expected at most ${MAX_FILE}`;
       editor.status.say(editor.t("importFailed", { reason }));
     } else {
-      takeText(editor, await file.text());
+      const buffer = await file.arrayBuffer();
+      const text = () => new TextDecoder().decode(buffer);
+      await take(editor, async (doc) =>
+        isNpz(buffer) ? importNpz(buffer, doc) : importText(text(), doc),
+      );
     }
   }
 }

@@ -10,6 +10,7 @@
 import { LIMITS, parse } from "./document.mjs";
 import { DocumentError, isObject } from "./fields.mjs";
 import { addTrack } from "./model.mjs";
+import { readNpz } from "./npz.mjs";
 
 const TORA_CANVAS = 256;
 /** How far (px) a thinned track may be from the points it was given. */
@@ -31,6 +32,17 @@ export function importText(text, doc) {
   if (/^[[{]/.test(trimmed)) return fromJson(parseJson(trimmed), doc);
   if (/^[-+\d.]/.test(trimmed)) return fromDense([toraLines(trimmed, doc)], doc);
   return fromDense(csvTracks(trimmed), doc);
+}
+
+/**
+ * Tracks from a .npz file of the host's TRACKS.
+ * @param {ArrayBuffer} buffer
+ * @param {Doc} doc
+ * @returns {Promise<Doc>}
+ * @throws {DocumentError}
+ */
+export async function importNpz(buffer, doc) {
+  return fromDense(hostTracks(await readNpz(buffer)), doc);
 }
 
 /** @param {string} text @returns {unknown} JSON, or the Python literal that older nodes emit */
@@ -143,6 +155,7 @@ function csvTracks(text) {
 function fromDense(tracks, doc) {
   /** @type {Doc} */
   let result = { ...doc, entities: [], tracks: [] };
+  tracks = tracks.flatMap(sightings);
   if (!tracks.length) throw new DocumentError("there are no tracks in it");
   if (tracks.length > LIMITS.tracks) {
     throw new DocumentError(`${tracks.length} tracks, expected at most ${LIMITS.tracks}`);
@@ -155,14 +168,31 @@ function fromDense(tracks, doc) {
   return result;
 }
 
+/**
+ * A track that disappears and comes back is one track for each time it is seen.
+ * @param {Dense} dense
+ * @returns {Dense[]}
+ */
+function sightings(dense) {
+  const { points, visible } = dense;
+  if (!visible) return [dense];
+  /** @type {Dense[]} */
+  const result = [];
+  points.forEach((_, i) => {
+    if (!visible[i]) return;
+    if (i === 0 || !visible[i - 1]) result.push({ points, visible: points.map(() => false) });
+    /** @type {boolean[]} */ (result[result.length - 1].visible)[i] = true;
+  });
+  return result;
+}
+
 /** @param {Dense} dense @param {Doc} doc @returns {Partial<Track> & {points: Point[]}} */
 function toTrack({ points, visible }, doc) {
   const span = points.length - 1;
   const last = doc.frames - 1;
   const toFrame = (/** @type {number} */ i) => (span ? Math.round((i / span) * last) : 0);
-  const seen = visible?.includes(true) ? visible : undefined;
-  const first = seen ? seen.indexOf(true) : 0;
-  const end = seen ? seen.lastIndexOf(true) : span;
+  const first = visible ? visible.indexOf(true) : 0;
+  const end = visible ? visible.lastIndexOf(true) : span;
   const shown = points.slice(first, end + 1);
   const fraction = (/** @type {Vec} */ { x, y }) => ({ x: x / doc.width, y: y / doc.height });
   const range = { start: toFrame(first), end: span ? toFrame(end) : last };

@@ -43,6 +43,11 @@ export const BINDINGS = Object.freeze([
     label: "nudge",
     run: nudge,
   },
+  {
+    keys: ["Insert", "Shift+Enter"],
+    label: "addPoint",
+    run: ({ store }) => commands.addPoint(store),
+  },
   { keys: ["N"], label: "nextPoint", run: ({ store }) => commands.cyclePoint(store, 1) },
   { keys: ["Shift+N"], label: "previousPoint", run: ({ store }) => commands.cyclePoint(store, -1) },
   { keys: ["C"], label: "curve", run: ({ store }) => commands.toggleCurve(store) },

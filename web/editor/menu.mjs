@@ -114,7 +114,7 @@ function sectionsOf(editor) {
       items: [
         {
           label: t("importFile"),
-          run: () => chooseFiles(".json,.txt,.csv", (files) => void takeFiles(editor, files)),
+          run: () => chooseFiles(".json,.txt,.csv,.npz", (files) => void takeFiles(editor, files)),
         },
         {
           label: t("pasteClipboard"),

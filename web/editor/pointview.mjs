@@ -73,7 +73,7 @@ function paintAnchor({ context, state, view, theme }, track, color, chosen) {
   const r = chosen ? 8 : 7;
   for (const [stroke, line] of /** @type {[string, number][]} */ ([
     [theme.halo, 4.5],
-    [chosen ? theme.handle : color, 2.25],
+    [chosen ? theme.accent : color, 2.25],
   ])) {
     context.strokeStyle = stroke;
     context.lineWidth = line;

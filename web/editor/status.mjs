@@ -24,6 +24,7 @@ export function createStatus(store, t) {
     icon("warning"),
     message,
   );
+  let told = false;
   let said = "";
   let until = 0;
 
@@ -44,7 +45,11 @@ export function createStatus(store, t) {
           ? t("tooFast", { tracks: fast.slice(0, 6).join(", ") })
           : hint(store, t),
     );
-    if (state.doc === store.settled) setText(live, announcement(store, t));
+    // What is selected is told when it changes, not when a graph of editors is opened.
+    if (state.doc === store.settled && (told || state.selection.size)) {
+      told = true;
+      setText(live, announcement(store, t));
+    }
   }
   /** @param {string} words */
   function say(words) {
@@ -60,7 +65,6 @@ export function createStatus(store, t) {
 function hint({ state }, t) {
   if (state.readOnly) return "";
   if (state.drawing) return t("hintDrawing");
-  if (!state.doc.tracks.length) return t("hintEmpty");
   const n = selectedPoints(state.doc, state.selection).length;
   if (n === 1) return t("selectedOne");
   return n ? t("selected", { n }) : "";

@@ -118,6 +118,7 @@ const STRINGS = {
   trimEnd: ["End here", "在此结束"],
   earlier: ["A frame earlier", "提前一帧"],
   later: ["A frame later", "推后一帧"],
+  addPoint: ["Add a point after this one, or a track", "在此点之后添加点，或新建轨迹"],
   nextPoint: ["Next point", "下一个点"],
   previousPoint: ["Previous point", "上一个点"],
   nudge: ["Move by a pixel (with Shift, 10)", "移动 1 像素（Shift：10）"],

@@ -9,7 +9,8 @@
  * @typedef {import("./theme.mjs").Theme} Theme
  * @typedef {{picture: CanvasImageSource | null, tint: CanvasImageSource | null}} Backdrop
  * @typedef {{context: CanvasRenderingContext2D, state: State, view: Viewport, theme: Theme,
- *   busy: boolean}} Stage `busy`: there is a picture behind, so that lines need a rim
+ *   busy: boolean, hint?: string}} Stage `busy`: there is a picture behind, so that lines need a
+ *   rim; `hint`: what to say on an empty frame
  */
 import { gripsOf, selectionBox } from "./hit.mjs";
 import { colorsOf } from "./entities.mjs";
@@ -30,6 +31,7 @@ export function paint(stage, size, backdrop, motion, layer) {
   context.fillRect(0, 0, size.width, size.height);
   paintFrame(stage, backdrop);
   paintTracks(stage, motion, layer);
+  if (stage.hint && !state.stroke) paintHint(stage, stage.hint);
   paintDrawing(stage, size);
   if (!motion.heavy) paintSelection(stage);
   if (state.hover) paintHover(stage, size);
@@ -78,6 +80,21 @@ function paintFrame(stage, { picture, tint }) {
   context.strokeStyle = theme.border;
   context.lineWidth = 1;
   context.strokeRect(view.x - 0.5, view.y - 0.5, w + 1, h + 1);
+}
+
+/** @param {Stage} stage @param {string} text */
+function paintHint({ context, state, view, theme }, text) {
+  const { x, y } = toCss(view, { x: state.doc.width / 2, y: state.doc.height / 2 });
+  context.font = theme.font.replace(/^\d+/, "13");
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.lineWidth = 3;
+  context.lineJoin = "round";
+  context.strokeStyle = theme.frame;
+  context.fillStyle = theme.muted;
+  const width = state.doc.width * view.scale;
+  context.strokeText(text, x, y, width);
+  context.fillText(text, x, y, width);
 }
 
 /** @param {Stage} stage */
