@@ -107,7 +107,7 @@ def predict(
 
     Raises:
         ValueError: if the model is a CogVideoX-1.5 one, a latent side is no multiple of the patch
-            size, or the model learned its positions at another size.
+            size, or an image-to-video model learned its positions at other sides.
     """
     config = transformer.config
     if config.patch_size_t is not None:
@@ -126,7 +126,8 @@ def predict(
     embedding = transformer.time_embedding(embedding, None)
     rotary = rotary_embedding(transformer, frames, grid)
 
-    tokens = transformer.embedding_dropout(_embed(transformer, context, latents))
+    tokens = transformer.patch_embed(context, latents.transpose(1, 2))
+    tokens = transformer.embedding_dropout(tokens)
     text, video = tokens[:, : context.shape[1]], tokens[:, context.shape[1] :]
     del tokens  # else the first block's input would live through all of them
     recompute = transformer.gradient_checkpointing and torch.is_grad_enabled()
@@ -144,7 +145,10 @@ def predict(
 
 
 def check_positions(transformer: CogVideoXTransformer3DModel, latent: Sequence[int]) -> None:
-    """Refuse a clip that lies beyond the positions that an image-to-video model has learned.
+    """Refuse a clip of another size than an image-to-video model learned its positions at.
+
+    At other sides diffusers refuses as well; for other lengths it would put sines in place of what
+    was learned, which the model has never seen.
 
     Args:
         transformer: any; one without learned positions takes every size.
@@ -157,34 +161,14 @@ def check_positions(transformer: CogVideoXTransformer3DModel, latent: Sequence[i
     if not config.use_learned_positional_embeddings:
         return
     frames, height, width = latent
-    trained = (config.sample_height, config.sample_width)
-    longest = (config.sample_frames - 1) // config.temporal_compression_ratio + 1
-    if (height, width) != trained or frames > longest:
+    length = (config.sample_frames - 1) // config.temporal_compression_ratio + 1
+    trained = (length, config.sample_height, config.sample_width)
+    if (frames, height, width) != trained:
         raise ValueError(
             f"the clip is {width * 8}x{height * 8} with {4 * frames - 3} frames but this "
-            f"image-to-video model learned its positions at {trained[1] * 8}x{trained[0] * 8} with "
-            f"{4 * longest - 3}; use that, or load it without learned positions"
+            f"image-to-video model learned its positions at {trained[2] * 8}x{trained[1] * 8} with "
+            f"{4 * length - 3}; use that, or load it without learned positions"
         )
-
-
-def _embed(transformer: CogVideoXTransformer3DModel, context: Tensor, latents: Tensor) -> Tensor:
-    """Text and video tokens [B, L + T * H * W, C], with learned positions where the model has them.
-
-    diffusers takes sines in place of what was learned as soon as a clip is shorter; here shorter
-    clips and texts take the part of the learned positions that is theirs.
-    """
-    embed = transformer.patch_embed
-    if not embed.use_learned_positional_embeddings:
-        tokens: Tensor = embed(context, latents.transpose(1, 2))
-        return tokens
-    check_positions(transformer, latents.shape[2:])
-    text = embed.text_proj(context)
-    video = embed.proj(latents.transpose(1, 2).flatten(0, 1)).flatten(2).transpose(1, 2)
-    video = video.reshape(len(latents), -1, video.shape[-1])
-    learned, start = embed.pos_embedding.to(text.dtype), embed.max_text_seq_length
-    text = text + learned[:, :start][:, : text.shape[1]]
-    video = video + learned[:, start : start + video.shape[1]]
-    return torch.cat([text, video], dim=1)
 
 
 def _block(

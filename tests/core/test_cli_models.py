@@ -65,8 +65,10 @@ def generate(scene: Path, name: str, model: Path, *options: object) -> int:
 def test_tora_s_parts_beside_a_cogvideox(scene: Path, text_model: Path) -> None:
     assert generate(scene, "plain.mp4", text_model) == 0
     assert generate(scene, "offloaded.mp4", text_model, "--offload") == 0
-    assert read_video(scene / "plain.mp4")[0].shape == (9, 32, 48, 3)
-    assert (scene / "plain.mp4").read_bytes() == (scene / "offloaded.mp4").read_bytes()
+    plain, offloaded = (read_video(scene / f"{n}.mp4")[0].float() for n in ("plain", "offloaded"))
+    assert plain.shape == (9, 32, 48, 3)
+    # Sums may be taken in another order where weights lie elsewhere in memory.
+    assert float((plain - offloaded).abs().mean()) < 1e-3 * float(plain.max())
 
 
 def test_a_first_frame_and_no_learned_positions(
