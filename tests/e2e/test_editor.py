@@ -219,7 +219,8 @@ def loaded(request: pytest.FixtureRequest, browser: Any, address: str) -> Iterat
 def graph(loaded: tuple[Any, list[str]]) -> Iterator[Graph]:
     """An empty graph."""
     page, errors = loaded
-    page.evaluate("app.canvas.setGraph(app.rootGraph); app.graph.clear()")
+    # A node of the same id would show what the one of an earlier test has put out.
+    page.evaluate("app.canvas.setGraph(app.rootGraph); app.graph.clear(); app.nodeOutputs = {}")
     page.wait_for_timeout(200)
     yield Graph(page)
     assert errors == []

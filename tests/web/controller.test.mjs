@@ -283,3 +283,13 @@ test("a track can be drawn with keys alone", () => {
   key("Insert");
   assert.equal(commits.length, 6);
 });
+
+test("a hover tells of locked tracks too, but not of hidden ones", () => {
+  const { store, controller } = setup();
+  store.set({ locked: new Set(["entity:e1", "t1", "free"]) });
+  controller.move(press(144, 240));
+  assert.equal(store.state.hover?.track, "t1");
+  store.set({ hidden: new Set(["t1"]) });
+  controller.move(press(144, 241));
+  assert.equal(store.state.hover, null);
+});

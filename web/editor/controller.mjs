@@ -14,6 +14,7 @@ import { addTrack, insertPoint, trackById } from "./model.mjs";
 import { frameAtLength, sampleTrack } from "./sampling.mjs";
 import { allPoints, NOTHING, toggle } from "./selection.mjs";
 import { snapped } from "./snapping.mjs";
+import { isVisible } from "./store.mjs";
 import { toPx, zoomed } from "./viewport.mjs";
 
 const DOUBLE_CLICK_MS = 400;
@@ -214,7 +215,7 @@ export class Controller {
     const { state } = store;
     const px = toPx(view, press.css);
     const drawing = state.tool === "points" && state.drawing !== null;
-    const hit = hitTest(state, view, press.css, REACH[press.pointer]);
+    const hit = hitTest(state, view, press.css, REACH[press.pointer], isVisible);
     let hover = null;
     if (hit && !drawing) {
       const { track } = hit;

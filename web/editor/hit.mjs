@@ -27,12 +27,14 @@ const ROTATE_ABOVE = 22;
  * @param {Viewport} view
  * @param {Vec} css
  * @param {number} reach css
+ * @param {(state: State, track: Track) => boolean} [among] which tracks count: those that may be
+ *   changed, or those that are seen
  * @returns {Hit | null} points before paths, selected tracks before others
  */
-export function hitTest(state, view, css, reach) {
+export function hitTest(state, view, css, reach, among = isEditable) {
   const px = toPx(view, css);
   const radius = reach / view.scale;
-  const tracks = state.doc.tracks.filter((track) => isEditable(state, track)).reverse();
+  const tracks = state.doc.tracks.filter((track) => among(state, track)).reverse();
   tracks.sort((a, b) => Number(state.selection.has(b.id)) - Number(state.selection.has(a.id)));
   return pointUnder(state, tracks, px, radius) ?? pathUnder(state, tracks, px, radius);
 }

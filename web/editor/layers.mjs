@@ -15,7 +15,7 @@ import { colorsOf, moveEntity, moveTrack, removeEntity, updateEntity } from "./e
 import { removeTracks } from "./model.mjs";
 import { tooFast } from "./sampling.mjs";
 import { allPoints, isWhole, toggle } from "./selection.mjs";
-import { layerKey } from "./store.mjs";
+import { isVisible, layerKey } from "./store.mjs";
 
 /** What the list shows; it is rebuilt when one of these has changed. */
 const SHOWN = /** @type {const} */ ([
@@ -93,10 +93,11 @@ function layer(store, t, entity) {
     store.set({ solo: store.state.solo === key ? null : key }),
   );
   setPressed(solo, state.solo === key);
+  const gone = state.hidden.has(key) || (state.solo !== null && state.solo !== key);
   const header = el(
     "div",
     {
-      class: "tora2-layer",
+      class: gone ? "tora2-layer tora2-dim" : "tora2-layer",
       role: "listitem",
       "aria-current": String((entity?.id ?? null) === state.entity),
       title: t("newTracksHere"),
@@ -130,7 +131,7 @@ function trackRow(store, t, track) {
   const row = el(
     "div",
     {
-      class: "tora2-track",
+      class: isVisible(state, track) ? "tora2-track" : "tora2-track tora2-dim",
       role: "listitem",
       tabIndex: 0,
       "aria-selected": String(isWhole(state.selection, track)),

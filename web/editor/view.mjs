@@ -18,6 +18,9 @@ import { isVisible } from "./store.mjs";
 import { paintNow, paintTrack, sketchTrack } from "./trackview.mjs";
 import { toCss } from "./viewport.mjs";
 
+/** As much of an entity's name as the hover shows. */
+const NAME = 24;
+
 /**
  * @param {Stage} stage its context is scaled to css pixels
  * @param {{width: number, height: number}} size css
@@ -230,5 +233,7 @@ function paintHover({ context, state, view, theme }, size) {
  */
 export function hoverText(doc, hover) {
   const frame = Math.round(hover.frame);
-  return `${hover.track}  ·  ${frame} / ${doc.frames - 1}  ·  ${(hover.frame / doc.fps).toFixed(2)} s`;
+  const owner = doc.tracks.find((track) => track.id === hover.track)?.entity;
+  const name = doc.entities.find((entity) => entity.id === owner)?.name.slice(0, NAME) ?? "";
+  return `${name && `${name}  ·  `}${hover.track}  ·  ${frame} / ${doc.frames - 1}  ·  ${(hover.frame / doc.fps).toFixed(2)} s`;
 }
