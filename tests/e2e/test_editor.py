@@ -454,6 +454,9 @@ def test_a_run_shows_a_still_and_the_background(graph: Graph) -> None:
     )
     output = graph.page.evaluate("app.nodeOutputs[String(app.graph.nodes[0].id)]")
     assert output["tora2_size"] == [{"width": 96, "height": 64, "frames": 5}]
+    graph.settle(800)
+    stage = graph.find(".tora2-canvas").bounding_box()
+    assert stage["height"] > 180  # the still takes no room from it
     assert len(output["tora2_background"]) == 1
 
 
