@@ -717,3 +717,19 @@ def test_a_long_list_of_layers_does_not_make_the_node_grow(graph: Graph) -> None
     assert graph.find(".tora2-layer").count() == 64
     assert graph.find(".tora2-editor").bounding_box()["height"] == before
     assert graph.find(".tora2-canvas").bounding_box()["height"] < before
+
+
+def test_the_list_of_keys_is_read_with_keys(graph: Graph) -> None:
+    graph.add()
+    graph.show(DOCUMENT)
+    graph.find(".tora2-canvas").focus()
+    graph.press("Control+a", "?")
+    sheet = graph.find(".tora2-sheet")
+    graph.press("ArrowDown", "ArrowDown", "Delete")
+    graph.settle()
+    assert sheet.evaluate("(element) => element.scrollTop") > 20
+    assert graph.value() == DOCUMENT
+    graph.press("Escape")
+    assert sheet.count() == 0
+    graph.press("Shift+ArrowRight")
+    assert graph.value() != DOCUMENT  # the keys are the stage's again

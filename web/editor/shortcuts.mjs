@@ -10,6 +10,7 @@ import { BINDINGS, NOTES } from "./keyboard.mjs";
 export function createShortcuts(t) {
   const element = el("div", {
     class: "tora2-sheet",
+    tabIndex: -1,
     role: "dialog",
     "aria-label": t("shortcuts"),
     hidden: true,
@@ -44,6 +45,7 @@ export function createShortcuts(t) {
   function toggle() {
     if (!element.childElementCount) fill();
     element.hidden = !element.hidden;
+    if (!element.hidden) element.focus({ preventScroll: true }); // so that the arrows scroll it
   }
   return { element, toggle, close };
 }

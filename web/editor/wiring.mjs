@@ -84,7 +84,8 @@ function key(editor, event) {
   }
   const pressing =
     target instanceof Element && target.matches("button") && [" ", "Enter"].includes(event.key);
-  if (pressing) return event.stopPropagation();
+  const reading = target instanceof Element && target.closest(".tora2-sheet");
+  if (pressing || (reading && !["Escape", "?"].includes(event.key))) return event.stopPropagation();
   if (!handleKey(actionsOf(editor), event)) return;
   event.preventDefault();
   event.stopPropagation();
@@ -100,7 +101,10 @@ function actionsOf(editor) {
       editor.controller.zoom({ x: canvas.clientWidth / 2, y: canvas.clientHeight / 2 }, factor),
     play: () => togglePlay(store),
     fullscreen: () => editor.fullscreen.toggle(),
-    shortcuts: () => editor.shortcuts.toggle(),
+    shortcuts: () => {
+      editor.shortcuts.toggle();
+      if (editor.shortcuts.element.hidden) canvas.focus({ preventScroll: true });
+    },
     escape: () => escape(editor),
   };
 }
