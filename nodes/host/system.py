@@ -23,10 +23,11 @@ def device() -> Device:
     """What the host computes on. Models that it holds count as free: it makes room for others."""
     chosen = model_management.get_torch_device()
     cpu = torch.device("cpu")
+    # The host forgets a model that nobody uses any more only at its next loading.
     held = sum(
         model.model_loaded_memory()
         for model in model_management.current_loaded_models
-        if model.device == chosen
+        if model.model is not None and model.device == chosen
     )
     return Device(
         model_management.get_torch_device_name(chosen),

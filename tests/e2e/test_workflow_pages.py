@@ -68,6 +68,25 @@ def test_a_workflow_opens(page: Any, name: str) -> None:
         }
 
 
+def test_a_workflow_from_before_newer_widgets_opens(page: Any) -> None:
+    shown = json.loads((ROOT / "workflows" / "tora2_trajectories_only.json").read_text())
+    bind = next(node for node in shown["nodes"] if node["type"] == "Tora2Bind")
+    bind["widgets_values"] = ["tora"]
+    newer = ("flow_latents", "flow_seed", "tiled")
+    bind["inputs"] = [one for one in bind["inputs"] if one["name"] not in newer]
+    page.evaluate("(text) => app.loadGraphData(JSON.parse(text))", json.dumps(shown))
+    page.wait_for_timeout(1200)
+    prompt = page.evaluate("async () => (await app.graphToPrompt()).output")
+    widgets = {k: v for k, v in prompt[str(bind["id"])]["inputs"].items() if not _is_link(v)}
+    assert page.problems == []
+    assert widgets == {
+        "flow_mode": "tora",
+        "flow_latents": "mean",
+        "flow_seed": 0,
+        "tiled": False,
+    }
+
+
 def _is_link(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and isinstance(value[1], int)
 

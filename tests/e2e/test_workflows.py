@@ -60,6 +60,14 @@ def test_a_twin_runs(server: Any, name: str) -> None:
         check_demo(frames_of(saved[videos[0]][0]), prompt)
 
 
+def test_a_prompt_from_before_newer_inputs_runs(server: Any) -> None:
+    prompt = twin("tora2_trajectories_only")
+    bind = next(v for v in prompt.values() if v["class_type"] == "Tora2Bind")
+    for name in ("flow_latents", "flow_seed", "tiled"):
+        del bind["inputs"][name]
+    assert server.run(prompt).outcome == "execution_success"
+
+
 def frames_of(path: Path) -> torch.Tensor:
     """[T, H, W, 3] in [0, 1] of an animated picture."""
     import numpy as np

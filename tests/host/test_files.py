@@ -187,14 +187,15 @@ def test_what_the_host_has_loaded_counts_as_free(
     from comfy import model_management
 
     class Loaded:
-        def __init__(self, device: Any) -> None:
-            self.device = device
+        def __init__(self, device: Any, model: object = 5) -> None:
+            self.device, self.model = device, model
 
         def model_loaded_memory(self) -> int:
-            return 5
+            return 0 + self.model  # None, of a model that is gone, cannot be asked
 
     system = pack("nodes.host.system")
     chosen = model_management.get_torch_device()
     monkeypatch.setattr(model_management, "get_free_memory", lambda device: 100)
-    monkeypatch.setattr(model_management, "current_loaded_models", [Loaded(chosen), Loaded("x")])
+    loaded = [Loaded(chosen), Loaded("x"), Loaded(chosen, None)]
+    monkeypatch.setattr(model_management, "current_loaded_models", loaded)
     assert system.device().free == 105
