@@ -11,6 +11,7 @@ project's with paths and so many entities.
 """
 
 import argparse
+import math
 import statistics
 import sys
 import time
@@ -203,6 +204,28 @@ def time_arms(
     return plain * LAYERS / layers
 
 
+def time_calls(
+    layers: int, batch: int, device: str, dtype: torch.dtype, repeats: int, step: float
+) -> None:
+    """The two calls by themselves, whose cost can drown in the noise of whole steps."""
+    with torch.no_grad():
+        model = Model.make(layers, batch, device, dtype)
+        _spread(model)
+        tokens = torch.randn(batch, math.prod(LATENT) // 4, 3072, device=device, dtype=dtype)
+        print(f"\nTimed, the calls of {layers} blocks alone, batch {batch}, {device}")
+        for entities in ENTITIES:
+            conditioning = model.condition(entities)
+            taken = []
+            for _ in range(repeats + 1):
+                start = _now(device)
+                for layer in range(layers):
+                    conditioning.attend(layer, conditioning.modulate(layer, tokens))
+                taken.append(_now(device) - start)
+            seconds = statistics.median(taken[1:])
+            share = seconds * LAYERS / layers / step
+            print(f"  {_name(entities)}: {seconds:.3f} s, {share:.4f} of a plain step")
+
+
 def time_conditioning(device: str, dtype: torch.dtype, repeats: int, step: float) -> None:
     """Seconds of what is computed once a clip, against a plain step of the whole model."""
     with torch.no_grad():
@@ -284,7 +307,8 @@ def main() -> None:
     else:
         device = "cpu"
         step = time_arms(2, arguments.batch, device, torch.bfloat16, arguments.repeats)
-    time_conditioning(device, torch.bfloat16, arguments.repeats, step)
+    time_calls(2, arguments.batch, device, torch.bfloat16, 5, step)
+    time_conditioning(device, torch.bfloat16, 5, step)
 
 
 if __name__ == "__main__":
