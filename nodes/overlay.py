@@ -10,7 +10,7 @@ from torch import Tensor
 from ..tora2.overlay import draw_tracks, track_colors
 from ..tora2.trajectory import TrajectoryDocument, sample
 from ..tora2.trajectory.resizing import resized
-from .host import progress
+from .host import progress, video
 from .io_types import TrajectoriesSocket
 from .validation import refusal
 
@@ -25,7 +25,11 @@ class Tora2Overlay(io.ComfyNode):
             description="Draws the paths onto a video, to see how well it follows them.",
             search_aliases=["draw tracks", "visualize trajectories", "preview paths"],
             inputs=[
-                io.Image.Input("frames", tooltip="The video."),
+                io.Image.Input(
+                    "frames",
+                    tooltip="The video. Three frames too many at its start, as CogVideoX's VAE "
+                    "makes of some lengths, are left out.",
+                ),
                 TrajectoriesSocket.Input(
                     "trajectories", tooltip="The paths; they are stretched over the frames."
                 ),
@@ -51,7 +55,9 @@ class Tora2Overlay(io.ComfyNode):
     def execute(
         cls, frames: Tensor, trajectories: TrajectoryDocument, labels: bool = False, scale: int = 1
     ) -> io.NodeOutput:
-        if len(frames) != trajectories.frames and len(frames) % 4 == 1:
+        if len(frames) == trajectories.frames + video.EXTRA_FRAMES:
+            frames = frames[video.EXTRA_FRAMES :]
+        elif len(frames) != trajectories.frames and len(frames) % 4 == 1:
             trajectories = resized(trajectories, frames=len(frames))
         names = {entity.id: entity.name for entity in trajectories.entities}
         texts = [names.get(track.entity or "", "") for track in trajectories.tracks]

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from .encoding import CausalEncoder, encode_whole
 
+EXTRA_FRAMES = 3
+
 
 def encode(vae: Any, frames: Tensor, tiled: bool = False, seed: int | None = None) -> Tensor:
     """Unscaled latents [1, 16, T, H/8, W/8] of frames [1 + 4k, H, W, 3] in [0, 1].
@@ -60,7 +62,8 @@ def extra_frames(vae: Any, frames: int) -> int:
     It makes one frame of the first latent only where the number of latents is odd.
     """
     even = ((frames - 1) // 4) % 2 == 1
-    return 3 if even and isinstance(vae.first_stage_model, AutoencoderKLCogVideoX) else 0
+    mine = isinstance(vae.first_stage_model, AutoencoderKLCogVideoX)
+    return EXTRA_FRAMES if even and mine else 0
 
 
 def resize(image: Tensor, width: int, height: int, crop: bool) -> Tensor:

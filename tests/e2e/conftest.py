@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from editor_page import NODE, Graph
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = REPOSITORY / "tora2" / "assets" / "tiny"
 DEMO = REPOSITORY / "tora2" / "assets" / "demo"
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or ""
 START_S, RUN_S = 240, 240
 
 
@@ -193,3 +195,49 @@ def _stand_ins(base: Path) -> None:
         },
         folders["loras"] / "style.safetensors",
     )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM:
+        pytest.skip("no chromium found: install it or set CHROMIUM")
+    api = pytest.importorskip("playwright.sync_api", reason="needs the playwright package")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=["classic", "nodes2"], scope="module")
+def loaded(request: pytest.FixtureRequest, browser: Any, server: Server) -> Iterator[Any]:
+    """The frontend in one of its two renderers, with the list of its errors."""
+    context = browser.new_context(viewport={"width": 1600, "height": 1100})
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.url)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(server.url)
+    ready = "!!(window.app?.graph && LiteGraph?.registered_node_types?.$T)".replace("$T", NODE)
+    page.wait_for_function(ready, timeout=60_000)
+    page.evaluate(
+        """async (vue) => {
+          await app.extensionManager.setting.set("Comfy.TutorialCompleted", true);
+          await app.extensionManager.setting.set("Comfy.VueNodes.Enabled", vue);
+        }""",
+        request.param == "nodes2",
+    )
+    page.wait_for_timeout(600)
+    page.keyboard.press("Escape")
+    yield page, errors
+    context.close()
+
+
+@pytest.fixture
+def graph(loaded: tuple[Any, list[str]]) -> Iterator[Graph]:
+    """An empty graph."""
+    page, errors = loaded
+    # A node of the same id would show what the one of an earlier test has put out.
+    page.evaluate("app.canvas.setGraph(app.rootGraph); app.graph.clear(); app.nodeOutputs = {}")
+    page.wait_for_timeout(200)
+    yield Graph(page)
+    assert errors == []

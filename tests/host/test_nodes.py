@@ -233,6 +233,10 @@ def test_overlay_draws_and_keeps_the_rest(host: Any, pack: builders.Pack) -> Non
     assert drawn.shape == (17, 192, 192, 3) and drawn[:, 90:102].amax() > 0.5
     assert drawn[:, :40].amax() == 0
     assert node.execute(torch.zeros(33, 96, 96, 3), document(pack)).result[0].shape[0] == 33
+    longer = torch.cat([torch.ones(3, 96, 96, 3), frames])  # as CogVideoX's VAE may decode them
+    assert torch.equal(node.execute(longer, document(pack), labels=True, scale=2).result[0], drawn)
+    with pytest.raises(ValueError, match="18"):
+        node.execute(torch.zeros(18, 96, 96, 3), document(pack))
 
 
 def test_image_to_video_encodes_the_first_frame_alone(host: Any, pack: builders.Pack) -> None:
