@@ -455,7 +455,7 @@ def test_the_readme_lists_every_source_as_it_is() -> None:
         hubs = [f"HF `{source.huggingface}`"]
         hubs += [f"MS `{source.modelscope}`"] if source.modelscope else []
         place = f"{'; '.join(hubs)}: {source.file}"
-        library = source.library or "not read"
+        library = source.to_library or "not read"
         cells = (source.what, place, source.size, source.licence, source.comfy, library)
         assert row == f"| {' | '.join(cells)} |"
     assert "No Tora2 weights were ever published" in section

@@ -30,7 +30,7 @@ class Source:
         size: in words.
         licence: of the weights.
         comfy: where it goes in ComfyUI's folders, or why it does not.
-        library: where it goes for the library; empty where the library does not read it.
+        to_library: where it goes for the library; empty where the library does not read it.
     """
 
     what: str
@@ -40,7 +40,7 @@ class Source:
     size: str
     licence: str
     comfy: str = ""
-    library: str = ""
+    to_library: str = ""
 
     def __str__(self) -> str:
         hubs = (("Hugging Face", self.huggingface), ("ModelScope", self.modelscope))
