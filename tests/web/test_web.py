@@ -19,3 +19,13 @@ def test_the_editor_s_modules() -> None:
     )
     assert result.returncode == 0, result.stdout[-8000:] + result.stderr[-2000:]
     assert "# fail 0" in result.stdout or "fail 0" in result.stdout
+
+
+def test_the_editor_s_types() -> None:
+    compiler = FOLDER / "node_modules" / ".bin" / "tsc"
+    if not compiler.exists():
+        pytest.skip("typescript is not installed in tests/web (see CONTRIBUTING.md)")
+    result = subprocess.run(
+        [compiler, "-p", FOLDER / "tsconfig.json"], capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stdout[-8000:]
