@@ -111,20 +111,25 @@ def replace_owner(paths: Tracks, owners: list[int]) -> Tracks:
     )
 
 
+def autoencoder() -> AutoencoderKLCogVideoX:
+    """CogVideoX's autoencoder with 32 channels throughout."""
+    return AutoencoderKLCogVideoX(
+        down_block_types=["CogVideoXDownBlock3D"] * 4,
+        up_block_types=["CogVideoXUpBlock3D"] * 4,
+        latent_channels=16,
+        block_out_channels=(32, 32, 32, 32),
+        layers_per_block=1,
+        scaling_factor=0.7,
+    )
+
+
 def cogvideox_folder(root: Path, **changes: object) -> Path:
     """A CogVideoX pipeline's folder in diffusers' layout, Tora's parts beside it as an adapter."""
     bundled = Tora2Pipeline.from_pretrained("tiny")
     width = bundled.text_encoder.config.d_model
     sizes = {"text_embed_dim": width, "max_text_seq_length": 226, **changes}
     transformer(**sizes).save_pretrained(root / "transformer")
-    AutoencoderKLCogVideoX(
-        down_block_types=["CogVideoXDownBlock3D"] * 4,
-        up_block_types=["CogVideoXUpBlock3D"] * 4,
-        block_out_channels=(32, 32, 32, 32),
-        layers_per_block=1,
-        latent_channels=16,
-        scaling_factor=0.7,
-    ).save_pretrained(root / "vae")
+    autoencoder().save_pretrained(root / "vae")
     bundled.text_encoder.save_pretrained(root / "text_encoder")
     bundled.tokenizer.save_pretrained(root / "tokenizer")
     (root / "model_index.json").write_text('{"_class_name": "CogVideoXPipeline"}')

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small
 import torch
 from diffusers import AutoencoderKLCogVideoX
 from diffusers.schedulers import scheduling_dpm_cogvideox
@@ -239,14 +240,7 @@ def test_dynamic_guidance() -> None:
 
 
 def autoencoder() -> AutoencoderKLCogVideoX:
-    vae = AutoencoderKLCogVideoX(
-        down_block_types=["CogVideoXDownBlock3D"] * 4,
-        up_block_types=["CogVideoXUpBlock3D"] * 4,
-        latent_channels=16,
-        block_out_channels=(32, 32, 32, 32),
-        layers_per_block=1,
-        scaling_factor=0.7,
-    ).eval()
+    vae = small.autoencoder().eval()
     shapes = {name: list(tensor.shape) for name, tensor in vae.state_dict().items()}
     vae.load_state_dict({name: weight(f"vae.{name}", shape) for name, shape in shapes.items()})
     return vae.requires_grad_(False)

@@ -8,6 +8,7 @@ there on a CPU. It has a test of its own at a smaller size.
 from typing import Any
 
 import pytest
+import small
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXTransformer3DModel
 from torch import Tensor
@@ -54,14 +55,7 @@ def motion_parts() -> Tora2Adapter:
 
 def cogvideox_vae() -> AutoencoderKLCogVideoX:
     torch.manual_seed(2)
-    return AutoencoderKLCogVideoX(
-        down_block_types=["CogVideoXDownBlock3D"] * 4,
-        up_block_types=["CogVideoXUpBlock3D"] * 4,
-        latent_channels=16,
-        block_out_channels=(32, 32, 32, 32),
-        layers_per_block=1,
-        scaling_factor=0.7,
-    )
+    return small.autoencoder()
 
 
 class InFloat32(PatchAutoencoder):
