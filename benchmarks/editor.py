@@ -47,7 +47,7 @@ PAGE = """<!doctype html><body class="dark-theme" style="margin:0;background:#22
 <div id="five" style="display:flex"></div>
 <script type="module">
 import { Editor } from "/web/editor/editor.mjs";
-import { translator } from "/web/editor/strings.mjs";
+import { translator } from "/web/editor/labels/strings.mjs";
 const port = { commit() {}, undo() {}, redo() {}, forced: () => ({}), saveLayers() {},
   lend: async () => null, sources: () => ({ frames: [], video: null, masks: [] }) };
 window.open_ = (home, doc) => {

@@ -12,9 +12,9 @@
 import { api } from "../../scripts/api.js";
 // @ts-ignore: served by the host
 import { app as hostApp } from "../../scripts/app.js";
-import { emptyDocument } from "./editor/document.mjs";
+import { emptyDocument } from "./editor/model/document.mjs";
 import { Editor } from "./editor/editor.mjs";
-import { translator } from "./editor/strings.mjs";
+import { translator } from "./editor/labels/strings.mjs";
 import { forcedSizes, sourceOf } from "./upstream.mjs";
 
 /** @type {ComfyApp} */

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import * as commands from "../../web/editor/commands.mjs";
-import { Controller, finish } from "../../web/editor/controller.mjs";
-import { comboOf, BINDINGS, handleKey, NOTES } from "../../web/editor/keyboard.mjs";
-import { Store } from "../../web/editor/store.mjs";
+import * as commands from "../../web/editor/controller/edits.mjs";
+import { Controller, finish } from "../../web/editor/controller/stagecontrol.mjs";
+import { comboOf, BINDINGS, handleKey, NOTES } from "../../web/editor/controller/keyboard.mjs";
+import { Store } from "../../web/editor/model/store.mjs";
 import { documentOf, press, track, VIEW } from "./support.mjs";
 
 function setup(doc = documentOf(), state = {}) {

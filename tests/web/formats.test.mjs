@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { parse } from "../../web/editor/document.mjs";
-import { DocumentError } from "../../web/editor/fields.mjs";
-import { EXPORTS, pointLists } from "../../web/editor/exporting.mjs";
-import { importNpz, importText } from "../../web/editor/importing.mjs";
-import { isNpz } from "../../web/editor/npz.mjs";
-import { merge } from "../../web/editor/merging.mjs";
-import { TEMPLATES } from "../../web/editor/templates.mjs";
-import { addTrack } from "../../web/editor/model.mjs";
-import { sampleTrack, visibleAt } from "../../web/editor/sampling.mjs";
+import { parse } from "../../web/editor/model/document.mjs";
+import { DocumentError } from "../../web/editor/model/fields.mjs";
+import { EXPORTS, pointLists } from "../../web/editor/formats/exporting.mjs";
+import { importNpz, importText } from "../../web/editor/formats/importing.mjs";
+import { isNpz } from "../../web/editor/formats/npz.mjs";
+import { merge } from "../../web/editor/model/merging.mjs";
+import { TEMPLATES } from "../../web/editor/model/templates.mjs";
+import { addTrack } from "../../web/editor/model/tracks.mjs";
+import { sampleTrack, visibleAt } from "../../web/editor/model/sampling.mjs";
 import { documentOf, track } from "./support.mjs";
 
 const doc = documentOf({

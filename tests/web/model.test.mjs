@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { parse } from "../../web/editor/document.mjs";
-import * as entities from "../../web/editor/entities.mjs";
-import * as merging from "../../web/editor/merging.mjs";
-import * as points from "../../web/editor/model.mjs";
-import * as timing from "../../web/editor/timing.mjs";
-import { sampleTrack } from "../../web/editor/sampling.mjs";
-import { wholeTracks } from "../../web/editor/selection.mjs";
+import { parse } from "../../web/editor/model/document.mjs";
+import * as entities from "../../web/editor/model/entities.mjs";
+import * as merging from "../../web/editor/model/merging.mjs";
+import * as points from "../../web/editor/model/tracks.mjs";
+import * as timing from "../../web/editor/model/timing.mjs";
+import { sampleTrack } from "../../web/editor/model/sampling.mjs";
+import { wholeTracks } from "../../web/editor/model/selection.mjs";
 import { documentOf, track } from "./support.mjs";
 
 const model = { ...entities, ...merging, ...points, ...timing };

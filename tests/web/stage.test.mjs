@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { listen } from "../../web/editor/stage.mjs";
-import { fit, toCss, toPx } from "../../web/editor/viewport.mjs";
+import { listen } from "../../web/editor/input/pointers.mjs";
+import { fit, toCss, toPx } from "../../web/editor/model/viewport.mjs";
 
 /** A canvas of 400 x 200 css pixels that is shown at 1.5 times its size, away from the corner. */
 function fakeCanvas() {

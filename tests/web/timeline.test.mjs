@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { parse } from "../../web/editor/document.mjs";
-import { STILL, motionOf } from "../../web/editor/motion.mjs";
-import { PathLayer } from "../../web/editor/pathlayer.mjs";
-import { Store } from "../../web/editor/store.mjs";
-import { ALL_STRINGS, translator } from "../../web/editor/strings.mjs";
-import { FALLBACK } from "../../web/editor/theme.mjs";
-import { TimelineController } from "../../web/editor/timelinecontrol.mjs";
-import { frameToX, paintTimeline, ROW, RULER } from "../../web/editor/timelineview.mjs";
-import { paint } from "../../web/editor/view.mjs";
+import { parse } from "../../web/editor/model/document.mjs";
+import { STILL, motionOf } from "../../web/editor/model/motion.mjs";
+import { PathLayer } from "../../web/editor/view/pathlayer.mjs";
+import { Store } from "../../web/editor/model/store.mjs";
+import { ALL_STRINGS, translator } from "../../web/editor/labels/strings.mjs";
+import { FALLBACK } from "../../web/editor/view/theme.mjs";
+import { TimelineController } from "../../web/editor/controller/timelinecontrol.mjs";
+import { frameToX, paintTimeline, ROW, RULER } from "../../web/editor/view/timelineview.mjs";
+import { paint } from "../../web/editor/view/stageview.mjs";
 import { forcedSizes, sourceOf } from "../../web/upstream.mjs";
 import { documentOf, fakeContext, press, track, VIEW } from "./support.mjs";
 

@@ -1,10 +1,10 @@
 /**
  * One trajectory editor: puts the parts together and draws them once a frame when something changed.
  *
- * @typedef {import("./types.mjs").Doc} Doc
- * @typedef {import("./types.mjs").Viewport} Viewport
- * @typedef {import("./inspector.mjs").Forced} Forced
- * @typedef {import("./strings.mjs").Translate} Translate
+ * @typedef {import("./model/types.mjs").Doc} Doc
+ * @typedef {import("./model/types.mjs").Viewport} Viewport
+ * @typedef {import("./panels/inspector.mjs").Forced} Forced
+ * @typedef {import("./labels/strings.mjs").Translate} Translate
  *
  * What the editor asks of the node it sits in.
  * @typedef {{
@@ -12,33 +12,33 @@
  *   undo(): void,
  *   redo(): void,
  *   forced(): Forced,
- *   sources(): import("./background.mjs").Source,
+ *   sources(): import("./view/background.mjs").Source,
  *   saveLayers(layers: Layers): void,
  *   lend(file: File): Promise<string | null>,
  * }} Port
  * @typedef {{hidden: string[], locked: string[]}} Layers
  */
-import { Background } from "./background.mjs";
-import { measure, prepare } from "./canvas.mjs";
-import { Controller } from "./controller.mjs";
-import { emptyDocument } from "./document.mjs";
-import { el } from "./dom.mjs";
-import { createFullscreen } from "./fullscreen.mjs";
-import { createInspector } from "./inspector.mjs";
-import { createLayers } from "./layers.mjs";
-import { createMenu } from "./menu.mjs";
-import { motionOf } from "./motion.mjs";
-import { PathLayer } from "./pathlayer.mjs";
-import { read } from "./reading.mjs";
-import { createShortcuts } from "./shortcuts.mjs";
-import { createStatus } from "./status.mjs";
-import { Store } from "./store.mjs";
-import { themeOf } from "./theme.mjs";
-import { resized } from "./timing.mjs";
-import { createToolbar } from "./toolbar.mjs";
-import { createTransport } from "./transport.mjs";
-import { paint } from "./view.mjs";
-import { fit } from "./viewport.mjs";
+import { Background } from "./view/background.mjs";
+import { measure, prepare } from "./view/canvas.mjs";
+import { Controller } from "./controller/stagecontrol.mjs";
+import { emptyDocument } from "./model/document.mjs";
+import { el } from "./view/dom.mjs";
+import { createFullscreen } from "./panels/fullscreen.mjs";
+import { createInspector } from "./panels/inspector.mjs";
+import { createLayers } from "./panels/layers.mjs";
+import { createMenu } from "./panels/menu.mjs";
+import { motionOf } from "./model/motion.mjs";
+import { PathLayer } from "./view/pathlayer.mjs";
+import { read } from "./formats/reading.mjs";
+import { createShortcuts } from "./panels/shortcuts.mjs";
+import { createStatus } from "./panels/status.mjs";
+import { Store } from "./model/store.mjs";
+import { themeOf } from "./view/theme.mjs";
+import { resized } from "./model/timing.mjs";
+import { createToolbar } from "./panels/toolbar.mjs";
+import { createTransport } from "./panels/transport.mjs";
+import { paint } from "./view/stageview.mjs";
+import { fit } from "./model/viewport.mjs";
 import { connect } from "./wiring.mjs";
 
 const JUST_NOW_MS = 250;
@@ -106,7 +106,7 @@ export class Editor {
       this.menu.element,
       this.shortcuts.element,
     );
-    /** The size of the canvas when it was drawn last. @type {import("./canvas.mjs").Size | null} */
+    /** The size of the canvas when it was drawn last. @type {import("./view/canvas.mjs").Size | null} */
     this.drawn = null;
     /** Whether the layers and the numbers have been built. */
     this.furnished = false;

@@ -4,14 +4,14 @@
  *
  * @typedef {import("./editor.mjs").Editor} Editor
  */
-import { listenToClipboard } from "./clipboard.mjs";
-import { finish } from "./controller.mjs";
-import { listenToDrops } from "./files.mjs";
-import { handleKey } from "./keyboard.mjs";
-import { listen } from "./stage.mjs";
-import { followTheme } from "./theme.mjs";
-import { createClock, togglePlay } from "./transport.mjs";
-import { panned, zoomed } from "./viewport.mjs";
+import { listenToClipboard } from "./input/clipboard.mjs";
+import { finish } from "./controller/stagecontrol.mjs";
+import { listenToDrops } from "./input/files.mjs";
+import { handleKey } from "./controller/keyboard.mjs";
+import { listen } from "./input/pointers.mjs";
+import { followTheme } from "./view/theme.mjs";
+import { createClock, togglePlay } from "./panels/transport.mjs";
+import { panned, zoomed } from "./model/viewport.mjs";
 
 /** Narrower than this (css) there is no room for the layers beside the stage. */
 const WIDE = 520;
@@ -91,7 +91,7 @@ function key(editor, event) {
   event.stopPropagation();
 }
 
-/** @param {Editor} editor @returns {import("./keyboard.mjs").Actions} */
+/** @param {Editor} editor @returns {import("./controller/keyboard.mjs").Actions} */
 function actionsOf(editor) {
   const { store, canvas } = editor;
   return {
@@ -121,7 +121,7 @@ function escape({ controller, menu, shortcuts, store, fullscreen, canvas }) {
  * The wheel zooms only while the editor has the focus; else it belongs to the graph.
  * @param {Editor} editor
  * @param {WheelEvent} event
- * @param {import("./types.mjs").Vec} css
+ * @param {import("./model/types.mjs").Vec} css
  */
 function wheel({ element, store, controller }, event, css) {
   if (!element.contains(document.activeElement)) return false;

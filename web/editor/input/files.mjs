@@ -1,0 +1,90 @@
+/**
+ * Files in and out: choosing, dropping, downloading.
+ *
+ * @typedef {import("../editor.mjs").Editor} Editor
+ * @typedef {import("../model/types.mjs").Doc} Doc
+ */
+import { insert } from "../controller/edits.mjs";
+import { DocumentError } from "../model/fields.mjs";
+import { el } from "../view/dom.mjs";
+import { importNpz, importText } from "../formats/importing.mjs";
+import { isNpz } from "../formats/npz.mjs";
+
+const MAX_FILE = 32 * 1024 * 1024;
+
+/**
+ * @param {string} accept
+ * @param {(files: File[]) => void} take
+ */
+export function chooseFiles(accept, take) {
+  const input = el("input", { type: "file", accept, multiple: true });
+  input.addEventListener("change", () => take([...(input.files ?? [])]));
+  input.click();
+}
+
+/** @param {{name: string, type: string, text: string}} file */
+export function download({ name, type, text }) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  el("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/**
+ * Add the tracks that a text holds, or say why not.
+ * @param {Editor} editor
+ * @param {string} text
+ */
+export function takeText(editor, text) {
+  void take(editor, async (doc) => importText(text, doc));
+}
+
+/**
+ * @param {Editor} editor
+ * @param {(doc: Doc) => Promise<Doc>} read
+ */
+async function take({ store, status, t }, read) {
+  if (store.state.readOnly) return;
+  try {
+    const fragment = await read(store.state.doc);
+    const n = insert(store, fragment);
+    status.say(n < fragment.tracks.length ? t("full") : t("imported", { n }));
+  } catch (error) {
+    if (!(error instanceof DocumentError)) throw error;
+    status.say(t("importFailed", { reason: error.message }));
+  }
+}
+
+/** @param {Editor} editor @param {Iterable<File>} files */
+export async function takeFiles(editor, files) {
+  for (const file of files) {
+    if (/^(image|video)\//.test(file.type)) {
+      if (!(await editor.background.show(file))) editor.status.say(editor.t("backgroundFailed"));
+    } else if (file.size > MAX_FILE) {
+      const reason = `${file.size} bytes, expected at most ${MAX_FILE}`;
+      editor.status.say(editor.t("importFailed", { reason }));
+    } else {
+      const buffer = await file.arrayBuffer();
+      const text = () => new TextDecoder().decode(buffer);
+      await take(editor, async (doc) =>
+        isNpz(buffer) ? importNpz(buffer, doc) : importText(text(), doc),
+      );
+    }
+  }
+}
+
+/** @param {Editor} editor */
+export function listenToDrops(editor) {
+  const { element } = editor;
+  const hasFiles = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files");
+  element.addEventListener("dragover", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  element.addEventListener("drop", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    void takeFiles(editor, event.dataTransfer?.files ?? []);
+  });
+}
