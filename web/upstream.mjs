@@ -2,7 +2,7 @@
  * What lies upstream of a node in the graph: sizes, pictures, masks. Reads the graph, changes nothing.
  *
  * @typedef {import("./editor/view/background.mjs").Source} Source
- * @typedef {import("./editor/panels/inspector.mjs").Forced} Forced
+ * @typedef {import("./editor/model/types.mjs").Forced} Forced
  * @typedef {{filename: string, subfolder?: string, type?: string}} FileRef
  * @typedef {{name: string, value: unknown}} Widget
  * @typedef {{inputs?: {name: string, type?: unknown}[], widgets?: Widget[], imgs?: {src: string}[],

@@ -2,14 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { parse } from "../../web/editor/model/document.mjs";
-import { STILL, motionOf } from "../../web/editor/model/motion.mjs";
+import { motionOf } from "../../web/editor/model/motion.mjs";
 import { PathLayer } from "../../web/editor/view/pathlayer.mjs";
 import { Store } from "../../web/editor/model/store.mjs";
 import { ALL_STRINGS, translator } from "../../web/editor/labels/strings.mjs";
 import { FALLBACK } from "../../web/editor/view/theme.mjs";
+import { frameToX, ROW, RULER } from "../../web/editor/controller/timelinehit.mjs";
 import { TimelineController } from "../../web/editor/controller/timelinecontrol.mjs";
-import { frameToX, paintTimeline, ROW, RULER } from "../../web/editor/view/timelineview.mjs";
-import { paint } from "../../web/editor/view/stageview.mjs";
+import { paintTimeline } from "../../web/editor/view/timelineview.mjs";
+import { paintStage } from "../../web/editor/view/stageview.mjs";
 import { forcedSizes, sourceOf } from "../../web/upstream.mjs";
 import { documentOf, fakeContext, press, track, VIEW } from "./support.mjs";
 
@@ -123,9 +124,10 @@ test("everything paints: paths, points, ticks, timeline", () => {
   const layerContext = fakeContext();
   const layer = new PathLayer(() => ({ getContext: () => layerContext }));
   const context = fakeContext();
-  const stage = { context, state: store.state, view: VIEW, theme: FALLBACK, busy: true };
+  const surface = { context, state: store.state, view: VIEW, theme: FALLBACK, busy: true };
+  const still = motionOf(doc, doc);
   const picture = () =>
-    paint(stage, { width: 800, height: 500 }, { picture: null, tint: null }, STILL, layer);
+    paintStage(surface, { width: 800, height: 500 }, { picture: null, tint: null }, still, layer);
   picture();
   assert.equal(layerContext.calls.stroke, undefined, "a picture shown once needs no copy");
   assert.ok(context.calls.stroke > 5);
@@ -135,7 +137,7 @@ test("everything paints: paths, points, ticks, timeline", () => {
   assert.ok(strokes > 5);
   picture();
   assert.equal(layerContext.calls.stroke, strokes, "what rests is painted once");
-  paintTimeline(context, store.state, FALLBACK, STRIP, STILL);
+  paintTimeline(context, store.state, FALLBACK, STRIP, still);
   assert.ok(context.calls.roundRect >= 4);
 });
 

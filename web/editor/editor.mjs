@@ -3,7 +3,7 @@
  *
  * @typedef {import("./model/types.mjs").Doc} Doc
  * @typedef {import("./model/types.mjs").Viewport} Viewport
- * @typedef {import("./panels/inspector.mjs").Forced} Forced
+ * @typedef {import("./model/types.mjs").Forced} Forced
  * @typedef {import("./labels/strings.mjs").Translate} Translate
  *
  * What the editor asks of the node it sits in.
@@ -37,7 +37,7 @@ import { themeOf } from "./view/theme.mjs";
 import { resized } from "./model/timing.mjs";
 import { createToolbar } from "./panels/toolbar.mjs";
 import { createTransport } from "./panels/transport.mjs";
-import { paint } from "./view/stageview.mjs";
+import { paintStage } from "./view/stageview.mjs";
 import { fit } from "./model/viewport.mjs";
 import { connect } from "./wiring.mjs";
 
@@ -203,7 +203,7 @@ export class Editor {
     if (context) {
       const busy = backdrop.picture !== null || backdrop.tint !== null;
       const hint = state.doc.tracks.length || state.readOnly ? "" : this.t("hintEmpty");
-      paint({ context, state, view, theme, busy, hint }, size, backdrop, motion, this.paths);
+      paintStage({ context, state, view, theme, busy, hint }, size, backdrop, motion, this.paths);
     }
     if (strip) this.transport.paint(strip, theme, motion);
     this.update(motion.heavy);

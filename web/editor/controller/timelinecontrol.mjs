@@ -5,7 +5,7 @@
  * @typedef {import("../model/types.mjs").Track} Track
  * @typedef {import("../model/types.mjs").Doc} Doc
  * @typedef {import("../model/store.mjs").Store} Store
- * @typedef {import("../view/timelineview.mjs").Strip} Strip
+ * @typedef {import("./timelinehit.mjs").Strip} Strip
  * @typedef {import("./gestures.mjs").Gesture} Gesture
  * @typedef {import("./gestures.mjs").Press} Press
  */
@@ -15,7 +15,7 @@ import { setKey, shifted, withRange } from "../model/timing.mjs";
 import { frameAtLength, positionAt, sampleTrack } from "../model/sampling.mjs";
 import { allPoints, toggle } from "../model/selection.mjs";
 import { isEditable } from "../model/store.mjs";
-import { timelineHit, xToFrame } from "../view/timelineview.mjs";
+import { timelineHit, xToFrame } from "./timelinehit.mjs";
 
 const DOUBLE_CLICK_MS = 400;
 

@@ -10,8 +10,6 @@
  *   wheel?: (event: WheelEvent, css: Vec) => boolean, leave?: () => void,
  *   hover?: (press: Press) => void}} Extras `wheel` returns whether it took the event
  */
-import { eventToCss } from "../model/viewport.mjs";
-
 /**
  * @param {HTMLCanvasElement} canvas
  * @param {Pressable} controller
@@ -108,4 +106,18 @@ function pinch(fingers, id, to, extras) {
   const middle = { x: (to.x + other.x) / 2, y: (to.y + other.y) / 2 };
   const by = { x: (to.x - from.x) / 2, y: (to.y - from.y) / 2 };
   extras.pinch?.(middle, before > 0 ? after / before : 1, by);
+}
+
+/**
+ * A pointer event's place on an element, whatever transforms the page has put above it.
+ * @param {{clientX: number, clientY: number}} event
+ * @param {HTMLElement} element
+ * @returns {Vec}
+ */
+function eventToCss(event, element) {
+  const box = element.getBoundingClientRect();
+  return {
+    x: ((event.clientX - box.left) * element.clientWidth) / (box.width || 1),
+    y: ((event.clientY - box.top) * element.clientHeight) / (box.height || 1),
+  };
 }

@@ -11,7 +11,7 @@
  * @typedef {{x: Float64Array, y: Float64Array, length: Float64Array, knots: Int32Array}} Path
  */
 
-export const STEPS = 64;
+const STEPS = 64;
 const COINCIDENT = 1e-9;
 
 /**
@@ -197,7 +197,7 @@ export function simplify(points, tolerance) {
  * @param {Vec} a
  * @param {Vec} b
  */
-export function distanceToSegment(p, a, b) {
+function distanceToSegment(p, a, b) {
   const dx = b.x - a.x;
   const dy = b.y - a.y;
   const norm = dx * dx + dy * dy;

@@ -9,7 +9,7 @@
 /** Moving more control points than this is drawn as a sketch until it ends. */
 const HEAVY = 400;
 /** @type {Motion} */
-export const STILL = Object.freeze({ tracks: new Set(), heavy: false });
+const STILL = Object.freeze({ tracks: new Set(), heavy: false });
 
 /**
  * @param {Doc} doc as shown

@@ -38,7 +38,7 @@ export function setKey(doc, id, index, frame) {
  * @param {number} index
  * @returns {[number, number]}
  */
-export function keyRange(track, index) {
+function keyRange(track, index) {
   let low = track.start + 1;
   let high = track.end - 1;
   track.points.forEach(({ frame }, i) => {

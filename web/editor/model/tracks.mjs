@@ -130,7 +130,7 @@ export function removeTracks(doc, ids) {
  * @param {(point: Point) => Vec} move fractions to fractions
  * @returns {Doc}
  */
-export function mapPoints(doc, selection, move) {
+function mapPoints(doc, selection, move) {
   return {
     ...doc,
     tracks: doc.tracks.map((track) => {

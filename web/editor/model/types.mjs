@@ -17,6 +17,9 @@
  * Where the document lies on the canvas: css pixels = px * scale + offset.
  * @typedef {{scale: number, x: number, y: number}} Viewport
  *
+ * Sizes that the graph sets.
+ * @typedef {{width?: number, height?: number, frames?: number}} Forced
+ *
  * @typedef {{x: number, y: number}} Vec
  * @typedef {{left: number, top: number, right: number, bottom: number}} Box
  */

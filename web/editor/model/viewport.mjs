@@ -69,17 +69,3 @@ export function zoomed(view, css, factor) {
 export function panned(view, by) {
   return { ...view, x: view.x + by.x, y: view.y + by.y };
 }
-
-/**
- * A pointer event's place on an element, whatever transforms the page has put above it.
- * @param {{clientX: number, clientY: number}} event
- * @param {HTMLElement} element
- * @returns {Vec}
- */
-export function eventToCss(event, element) {
-  const box = element.getBoundingClientRect();
-  return {
-    x: ((event.clientX - box.left) * element.clientWidth) / (box.width || 1),
-    y: ((event.clientY - box.top) * element.clientHeight) / (box.height || 1),
-  };
-}

@@ -6,7 +6,7 @@
  * @typedef {import("../model/store.mjs").Store} Store
  * @typedef {import("../model/store.mjs").State} State
  * @typedef {import("../labels/strings.mjs").Translate} Translate
- * @typedef {{width?: number, height?: number, frames?: number}} Forced sizes set by the graph
+ * @typedef {import("../model/types.mjs").Forced} Forced
  */
 import { assign, chosen, update as updateSelected } from "../controller/edits.mjs";
 import { EASINGS, LIMITS } from "../model/document.mjs";

@@ -9,8 +9,9 @@ import { measure, prepare } from "../view/canvas.mjs";
 import { goTo } from "../controller/edits.mjs";
 import { el, iconButton, setPressed } from "../view/dom.mjs";
 import { listen } from "../input/pointers.mjs";
+import { ROW, rowsOf, RULER } from "../controller/timelinehit.mjs";
 import { TimelineController } from "../controller/timelinecontrol.mjs";
-import { paintTimeline, ROW, rowsOf, RULER } from "../view/timelineview.mjs";
+import { paintTimeline } from "../view/timelineview.mjs";
 
 /**
  * @param {Store} store

@@ -2,6 +2,9 @@
  * What lies behind the paths: a picture, the frames of a clip, or a video, and masks as a tint. It
  * lives in the page only and is never part of the workflow.
  *
+ * What to paint at a frame.
+ * @typedef {{picture: CanvasImageSource | null, tint: CanvasImageSource | null}} Backdrop
+ *
  * `frames` and `masks` are addresses of pictures, one for each frame or one for all; `video` is the
  * address of a video.
  * @typedef {{frames: string[], video: string | null, masks: string[]}} Source
@@ -88,7 +91,7 @@ export class Background {
    * What to paint at a frame of the clip.
    * @param {number} frame
    * @param {number} frames
-   * @returns {import("./stageview.mjs").Backdrop}
+   * @returns {Backdrop}
    */
   at(frame, frames) {
     const { source } = this;

@@ -1,8 +1,16 @@
 /**
  * A canvas element that stays sharp at any zoom of the graph and any pixel density.
  *
+ * @typedef {import("../model/store.mjs").State} State
+ * @typedef {import("../model/types.mjs").Viewport} Viewport
+ * @typedef {import("./theme.mjs").Theme} Theme
+ *
  * @typedef {{width: number, height: number, zoom: number}} Size css pixels, and how much larger than
  *   those the page shows them
+ * @typedef {{context: CanvasRenderingContext2D, state: State, view: Viewport, theme: Theme,
+ *   busy: boolean, hint?: string}} Surface what is painted on, and what is shown there. The context
+ *   is scaled to css pixels; `busy`: there is a picture behind, so that lines need a rim; `hint`:
+ *   what to say on an empty frame
  */
 
 const MAX_DENSITY = 3;

@@ -3,7 +3,7 @@
  * playing, hovering and dragging others costs one copy; a picture that is shown once needs none.
  *
  * @typedef {import("../model/types.mjs").Track} Track
- * @typedef {import("./stageview.mjs").Stage} Stage
+ * @typedef {import("./canvas.mjs").Surface} Surface
  */
 import { paintTrack } from "./trackview.mjs";
 
@@ -20,12 +20,12 @@ export class PathLayer {
   }
 
   /**
-   * @param {Stage} stage
+   * @param {Surface} surface
    * @param {Track[]} tracks in the order of painting
    * @param {Map<string, string>} colors
    */
-  paint(stage, tracks, colors) {
-    const { context, state, view, theme, busy } = stage;
+  paint(surface, tracks, colors) {
+    const { context, state, view, theme, busy } = surface;
     const { canvas } = context;
     const { width, height, frames, fps } = state.doc;
     const key = [
@@ -40,10 +40,10 @@ export class PathLayer {
     this.key = key;
     if (!again) {
       this.kept = false;
-      paintAll(stage, tracks, colors);
+      paintAll(surface, tracks, colors);
       return;
     }
-    if (!this.kept) this.keep(stage, tracks, colors);
+    if (!this.kept) this.keep(surface, tracks, colors);
     context.save();
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.drawImage(/** @type {HTMLCanvasElement} */ (this.canvas), 0, 0);
@@ -51,32 +51,32 @@ export class PathLayer {
   }
 
   /**
-   * @param {Stage} stage
+   * @param {Surface} surface
    * @param {Track[]} tracks
    * @param {Map<string, string>} colors
    */
-  keep(stage, tracks, colors) {
+  keep(surface, tracks, colors) {
     const layer = (this.canvas ??= this.create());
-    const { canvas } = stage.context;
+    const { canvas } = surface.context;
     layer.width = canvas.width;
     layer.height = canvas.height;
     const context = layer.getContext("2d");
     if (!context) return;
-    context.setTransform(stage.context.getTransform());
-    paintAll({ ...stage, context }, tracks, colors);
+    context.setTransform(surface.context.getTransform());
+    paintAll({ ...surface, context }, tracks, colors);
     this.kept = true;
   }
 }
 
 /**
- * @param {Stage} stage
+ * @param {Surface} surface
  * @param {Track[]} tracks
  * @param {Map<string, string>} colors
  */
-function paintAll(stage, tracks, colors) {
+function paintAll(surface, tracks, colors) {
   for (const track of tracks) {
-    const strong = stage.state.selection.has(track.id);
-    paintTrack(stage, track, colors.get(track.id) ?? stage.theme.accent, strong);
+    const strong = surface.state.selection.has(track.id);
+    paintTrack(surface, track, colors.get(track.id) ?? surface.theme.accent, strong);
   }
 }
 

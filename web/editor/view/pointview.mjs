@@ -2,7 +2,7 @@
  * Paints the control points of one track.
  *
  * @typedef {import("../model/types.mjs").Track} Track
- * @typedef {import("./stageview.mjs").Stage} Stage
+ * @typedef {import("./canvas.mjs").Surface} Surface
  */
 import { toCss } from "../model/viewport.mjs";
 
@@ -11,15 +11,15 @@ const MANY_POINTS = 400;
 
 /**
  * Control points; a point tied to a frame is a diamond, an anchor a ring with a cross.
- * @param {Stage} stage
+ * @param {Surface} surface
  * @param {Track} track
  * @param {string} color
  * @param {Set<number> | undefined} chosen
  */
-export function paintPoints(stage, track, color, chosen) {
-  const { context, state, view, theme } = stage;
+export function paintPoints(surface, track, color, chosen) {
+  const { context, state, view, theme } = surface;
   const { width, height } = state.doc;
-  if (track.points.length === 1) return paintAnchor(stage, track, color, chosen);
+  if (track.points.length === 1) return paintAnchor(surface, track, color, chosen);
   const count = state.doc.tracks.reduce((sum, t) => sum + t.points.length, 0);
   if (!chosen && count > MANY_POINTS) return;
   for (const active of chosen ? [false, true] : [false]) {
@@ -60,7 +60,7 @@ function addPoint(context, x, y, r, key) {
 }
 
 /**
- * @param {Stage} stage
+ * @param {Surface} surface
  * @param {Track} track
  * @param {string} color
  * @param {Set<number> | undefined} chosen

@@ -3,14 +3,9 @@
  *
  * @typedef {import("../model/types.mjs").Doc} Doc
  * @typedef {import("../model/types.mjs").Track} Track
- * @typedef {import("../model/types.mjs").Viewport} Viewport
  * @typedef {import("../model/types.mjs").Vec} Vec
- * @typedef {import("../model/store.mjs").State} State
- * @typedef {import("./theme.mjs").Theme} Theme
- * @typedef {{picture: CanvasImageSource | null, tint: CanvasImageSource | null}} Backdrop
- * @typedef {{context: CanvasRenderingContext2D, state: State, view: Viewport, theme: Theme,
- *   busy: boolean, hint?: string}} Stage `busy`: there is a picture behind, so that lines need a
- *   rim; `hint`: what to say on an empty frame
+ * @typedef {import("./background.mjs").Backdrop} Backdrop
+ * @typedef {import("./canvas.mjs").Surface} Surface
  */
 import { gripsOf, selectionBox } from "../controller/hit.mjs";
 import { colorsOf } from "../model/entities.mjs";
@@ -22,56 +17,56 @@ import { toCss } from "../model/viewport.mjs";
 const NAME = 24;
 
 /**
- * @param {Stage} stage its context is scaled to css pixels
+ * @param {Surface} surface
  * @param {{width: number, height: number}} size css
  * @param {Backdrop} backdrop
  * @param {import("../model/motion.mjs").Motion} motion
  * @param {import("./pathlayer.mjs").PathLayer} layer
  */
-export function paint(stage, size, backdrop, motion, layer) {
-  const { context, state, theme } = stage;
+export function paintStage(surface, size, backdrop, motion, layer) {
+  const { context, state, theme } = surface;
   context.fillStyle = theme.surround;
   context.fillRect(0, 0, size.width, size.height);
-  paintFrame(stage, backdrop);
-  paintTracks(stage, motion, layer);
-  if (stage.hint && !state.stroke) paintHint(stage, stage.hint);
-  paintDrawing(stage, size);
-  if (!motion.heavy) paintSelection(stage);
-  if (state.hover) paintHover(stage, size);
+  paintFrame(surface, backdrop);
+  paintTracks(surface, motion, layer);
+  if (surface.hint && !state.stroke) paintHint(surface, surface.hint);
+  paintDrawing(surface, size);
+  if (!motion.heavy) paintSelection(surface);
+  if (state.hover) paintHover(surface, size);
 }
 
 /**
- * @param {Stage} stage
+ * @param {Surface} surface
  * @param {import("../model/motion.mjs").Motion} motion
  * @param {import("./pathlayer.mjs").PathLayer} layer
  */
-function paintTracks(stage, motion, layer) {
-  const { state, theme } = stage;
+function paintTracks(surface, motion, layer) {
+  const { state, theme } = surface;
   const colors = colorsOf(state.doc);
   const colorOf = (/** @type {Track} */ track) => colors.get(track.id) ?? theme.accent;
   const shown = state.doc.tracks.filter((track) => isVisible(state, track));
   const resting = shown.filter((track) => !motion.tracks.has(track));
   const chosen = (/** @type {Track} */ track) => Number(state.selection.has(track.id));
   layer.paint(
-    stage,
+    surface,
     resting.sort((a, b) => chosen(a) - chosen(b)),
     colors,
   );
   for (const track of motion.tracks) {
-    if (motion.heavy) sketchTrack(stage, track, colorOf(track));
-    else if (isVisible(state, track)) paintTrack(stage, track, colorOf(track), true);
+    if (motion.heavy) sketchTrack(surface, track, colorOf(track));
+    else if (isVisible(state, track)) paintTrack(surface, track, colorOf(track), true);
   }
   const hovered = resting.find((track) => track.id === state.hover?.track);
-  if (hovered && !chosen(hovered)) paintTrack(stage, hovered, colorOf(hovered), true);
-  for (const track of motion.heavy ? resting : shown) paintNow(stage, track, colorOf(track));
+  if (hovered && !chosen(hovered)) paintTrack(surface, hovered, colorOf(hovered), true);
+  for (const track of motion.heavy ? resting : shown) paintNow(surface, track, colorOf(track));
 }
 
 /**
- * @param {Stage} stage
+ * @param {Surface} surface
  * @param {Backdrop} backdrop
  */
-function paintFrame(stage, { picture, tint }) {
-  const { context, state, view, theme } = stage;
+function paintFrame(surface, { picture, tint }) {
+  const { context, state, view, theme } = surface;
   const { width, height } = state.doc;
   const w = width * view.scale;
   const h = height * view.scale;
@@ -79,13 +74,13 @@ function paintFrame(stage, { picture, tint }) {
   context.fillRect(view.x, view.y, w, h);
   if (picture) context.drawImage(picture, view.x, view.y, w, h);
   if (tint) context.drawImage(tint, view.x, view.y, w, h);
-  if (state.grid > 0) paintGrid(stage);
+  if (state.grid > 0) paintGrid(surface);
   context.strokeStyle = theme.border;
   context.lineWidth = 1;
   context.strokeRect(view.x - 0.5, view.y - 0.5, w + 1, h + 1);
 }
 
-/** @param {Stage} stage @param {string} text */
+/** @param {Surface} surface @param {string} text */
 function paintHint({ context, state, view, theme }, text) {
   const { x, y } = toCss(view, { x: state.doc.width / 2, y: state.doc.height / 2 });
   context.font = theme.font.replace(/^\d+/, "13");
@@ -100,7 +95,7 @@ function paintHint({ context, state, view, theme }, text) {
   context.fillText(text, x, y, width);
 }
 
-/** @param {Stage} stage */
+/** @param {Surface} surface */
 function paintGrid({ context, state, view, theme }) {
   const { width, height } = state.doc;
   const cell = width / state.grid;
@@ -122,7 +117,7 @@ function paintGrid({ context, state, view, theme }) {
 
 /**
  * The stroke or segment that is being drawn, and the guides it snaps to.
- * @param {Stage} stage
+ * @param {Surface} surface
  * @param {{width: number, height: number}} size
  */
 function paintDrawing({ context, state, view, theme }, size) {
@@ -164,7 +159,7 @@ function paintDrawing({ context, state, view, theme }, size) {
   context.setLineDash([]);
 }
 
-/** @param {Stage} stage */
+/** @param {Surface} surface */
 function paintSelection({ context, state, view, theme }) {
   const box = selectionBox(state, view);
   context.lineWidth = 1;
@@ -202,7 +197,7 @@ function paintSelection({ context, state, view, theme }) {
 
 /**
  * The frame and second at which the track passes the pointer.
- * @param {Stage} stage
+ * @param {Surface} surface
  * @param {{width: number, height: number}} size
  */
 function paintHover({ context, state, view, theme }, size) {
@@ -231,7 +226,7 @@ function paintHover({ context, state, view, theme }, size) {
  * @param {Doc} doc
  * @param {import("../model/store.mjs").Hover} hover
  */
-export function hoverText(doc, hover) {
+function hoverText(doc, hover) {
   const frame = Math.round(hover.frame);
   const owner = doc.tracks.find((track) => track.id === hover.track)?.entity;
   const name = doc.entities.find((entity) => entity.id === owner)?.name.slice(0, NAME) ?? "";

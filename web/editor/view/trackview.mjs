@@ -2,8 +2,7 @@
  * Paints one track: its path, the ticks where frames fall, its points, and where it is now.
  *
  * @typedef {import("../model/types.mjs").Track} Track
- * @typedef {import("../model/types.mjs").Viewport} Viewport
- * @typedef {import("./stageview.mjs").Stage} Stage
+ * @typedef {import("./canvas.mjs").Surface} Surface
  * @typedef {import("../model/sampling.mjs").Sampled} Sampled
  */
 import { flatten, pointAt } from "../model/geometry.mjs";
@@ -22,13 +21,13 @@ const paths = new WeakMap();
 
 /**
  * The path with its ticks, points and signs: all that does not depend on the playhead.
- * @param {Stage} stage
+ * @param {Surface} surface
  * @param {Track} track
  * @param {string} color
  * @param {boolean} strong
  */
-export function paintTrack(stage, track, color, strong) {
-  const { context, state, view, theme, busy } = stage;
+export function paintTrack(surface, track, color, strong) {
+  const { context, state, view, theme, busy } = surface;
   if (track.points.length > 1) {
     const sampled = sampleTrack(track, state.doc);
     const path = pathOf(sampled, view.scale);
@@ -45,17 +44,17 @@ export function paintTrack(stage, track, color, strong) {
     context.lineWidth = strong ? 3 : 2;
     context.stroke(path);
     context.restore();
-    if (tooFast(track, state.doc)) paintTooFast(stage, track, sampled);
-    if (strong || state.selection.size === 0) paintTicks(stage, track, sampled);
-    paintArrow(stage, sampled, color, strong);
+    if (tooFast(track, state.doc)) paintTooFast(surface, track, sampled);
+    if (strong || state.selection.size === 0) paintTicks(surface, track, sampled);
+    paintArrow(surface, sampled, color, strong);
   }
-  paintPoints(stage, track, color, state.selection.get(track.id));
+  paintPoints(surface, track, color, state.selection.get(track.id));
 }
 
 /**
  * A track in a hurry, for dragging thousands of points: hairlines, which cost a twentieth of wide
  * strokes where no graphics card helps, and squares.
- * @param {Stage} stage
+ * @param {Surface} surface
  * @param {Track} track
  * @param {string} color
  */
@@ -119,7 +118,7 @@ function pathOf(sampled, scale) {
 /**
  * Short strokes across the path where frames fall, longer at whole seconds: even motion shows as an
  * even spacing. Every second, fourth, … frame only, where they would be too close to tell apart.
- * @param {Stage} stage
+ * @param {Surface} surface
  * @param {Track} track
  * @param {Sampled} sampled
  */
@@ -153,7 +152,7 @@ function paintTicks({ context, state, view, theme }, track, { x, y, path }) {
 
 /**
  * A dashed stroke over the stretches that are too fast, and a sign at the fastest.
- * @param {Stage} stage
+ * @param {Surface} surface
  * @param {Track} track
  * @param {Sampled} sampled
  */
@@ -199,7 +198,7 @@ function paintSign(context, theme, x, y) {
 }
 
 /**
- * @param {Stage} stage
+ * @param {Surface} surface
  * @param {Sampled} sampled
  * @param {string} color
  * @param {boolean} strong
@@ -228,7 +227,7 @@ function paintArrow({ context, view, theme }, { path: { x, y } }, color, strong)
 
 /**
  * Where the track is at the playhead.
- * @param {Stage} stage
+ * @param {Surface} surface
  * @param {Track} track
  * @param {string} color
  */
