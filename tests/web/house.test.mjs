@@ -121,7 +121,8 @@ test("a house with faults is told from one without", () => {
   texts["editor/view/b.mjs"] = 'export { a } from "./a.mjs";';
   assert.deepEqual(circles(imports(texts)), ["editor/view/a.mjs", "editor/view/b.mjs"]);
 
-  const fine = '// the document\nconst text = "window"; const doc = state.document; f({ document: 1 });';
+  const fine =
+    '// the document\nconst text = "window"; const doc = state.document; f({ document: 1 });';
   assert.equal(ofThePage(fine), undefined);
   for (const [name, code] of Object.entries({
     document: 'const x = document.createElement("a");',

@@ -5,7 +5,7 @@ import { parse } from "../../web/editor/model/document.mjs";
 import { motionOf } from "../../web/editor/model/motion.mjs";
 import { PathLayer } from "../../web/editor/view/pathlayer.mjs";
 import { Store } from "../../web/editor/model/store.mjs";
-import { ALL_STRINGS, translator } from "../../web/editor/labels/strings.mjs";
+import { STRINGS, translator } from "../../web/editor/labels/strings.mjs";
 import { FALLBACK } from "../../web/editor/view/theme.mjs";
 import { frameToX, ROW, RULER } from "../../web/editor/controller/timelinehit.mjs";
 import { TimelineController } from "../../web/editor/controller/timelinecontrol.mjs";
@@ -158,7 +158,7 @@ test("dragging thousands of points is a heavy motion, dragging a few is not", ()
 
 test("every string is there in both languages, with the same gaps", () => {
   const [en, zh] = [translator("en-GB"), translator("zh-TW")];
-  for (const [key, texts] of Object.entries(ALL_STRINGS)) {
+  for (const [key, texts] of Object.entries(STRINGS)) {
     const gaps = texts.map((text) => (text.match(/\{\w+\}/g) ?? []).sort().join());
     assert.equal(gaps[0], gaps[1], key);
     assert.ok(en(key).length > 0 && zh(key).length > 0, key);

@@ -20,7 +20,9 @@
  */
 import { Background } from "./view/background.mjs";
 import { measure, prepare } from "./view/canvas.mjs";
-import { Controller } from "./controller/stagecontrol.mjs";
+import { finish } from "./controller/edits.mjs";
+import { pasteText } from "./input/clipboard.mjs";
+import { StageController } from "./controller/stagecontrol.mjs";
 import { emptyDocument } from "./model/document.mjs";
 import { el } from "./view/dom.mjs";
 import { createFullscreen } from "./panels/fullscreen.mjs";
@@ -39,7 +41,6 @@ import { createToolbar } from "./panels/toolbar.mjs";
 import { createTransport } from "./panels/transport.mjs";
 import { paintStage } from "./view/stageview.mjs";
 import { fit } from "./model/viewport.mjs";
-import { connect } from "./wiring.mjs";
 
 const JUST_NOW_MS = 250;
 /** The panels are there at the latest after this. */
@@ -73,22 +74,15 @@ export class Editor {
       "data-capture-wheel": "true",
     });
     this.paths = new PathLayer(() => el("canvas"));
-    this.controller = new Controller(store, () => this.view());
+    this.controller = new StageController(store, () => this.view());
     this.fullscreen = createFullscreen(() => this.element);
     this.shortcuts = createShortcuts(t);
     this.status = createStatus(store, t);
     this.menu = createMenu(this);
-    this.toolbar = createToolbar(store, t, {
-      undo: () => this.port.undo(),
-      redo: () => this.port.redo(),
-      fit: () => store.set({ viewport: null }),
-      fullscreen: () => this.fullscreen.toggle(),
-      layers: () => this.toggleSide(),
-      menu: (button) => this.menu.toggle(button),
-    });
+    this.toolbar = createToolbar(this, t, (button) => this.menu.toggle(button));
     this.layers = createLayers(store, t);
     this.inspector = createInspector(store, t, () => this.port.forced());
-    this.transport = createTransport(store, t, this.status.element);
+    this.transport = createTransport(this, t, this.status.element);
     this.side = el("div", { class: "tora2-side" }, this.layers.element);
     this.element = el(
       "div",
@@ -115,7 +109,8 @@ export class Editor {
     this.animationFrame = () => {
       if (this.scheduled) this.draw();
     };
-    this.disconnect = connect(this);
+    /** Lets go of what outlives the element. */
+    this.disconnect = () => {};
   }
 
   /** Whether the editor has the focus, or had it until its element left the page just now. */
@@ -230,8 +225,48 @@ export class Editor {
     });
   }
 
+  undo() {
+    this.port.undo();
+  }
+
+  redo() {
+    this.port.redo();
+  }
+
+  /** Paste what is on the clipboard, without an event that brings it. */
+  paste() {
+    void navigator.clipboard?.readText().then(
+      (text) => pasteText(this, text),
+      () => {},
+    );
+  }
+
+  /** Zoom about the middle of the stage. @param {number} factor */
+  zoom(factor) {
+    const { clientWidth, clientHeight } = this.canvas;
+    this.controller.zoom({ x: clientWidth / 2, y: clientHeight / 2 }, factor);
+  }
+
+  /** Leave the innermost thing that is open or under way. */
+  escape() {
+    const { controller, menu, shortcuts, store, fullscreen, canvas } = this;
+    if (controller.gesture) controller.cancel();
+    else if (menu.close() || shortcuts.close()) canvas.focus();
+    else if (store.state.drawing || store.state.selection.size) finish(store);
+    else fullscreen.leave();
+  }
+
+  toggleFullscreen() {
+    this.fullscreen.toggle();
+  }
+
   toggleSide() {
     this.element.classList.toggle("tora2-flip");
+  }
+
+  toggleShortcuts() {
+    this.shortcuts.toggle();
+    if (this.shortcuts.element.hidden) this.canvas.focus({ preventScroll: true });
   }
 
   /** Let go of what outlives the element. */

@@ -1,6 +1,7 @@
 /**
- * Everything a key, a button or a menu can do to the document, on the store's current selection.
+ * What commands do: edits of the selected tracks, and of what is selected and shown.
  *
+ * @typedef {import("../model/store.mjs").State} State
  * @typedef {import("../model/store.mjs").Store} Store
  * @typedef {import("../model/types.mjs").Doc} Doc
  * @typedef {import("../model/types.mjs").Vec} Vec
@@ -30,7 +31,7 @@ const STEP = 0.06;
 
 /**
  * The selected tracks that may be changed.
- * @param {Store} store
+ * @param {{state: State}} store
  * @returns {string[]}
  */
 export function chosen({ state }) {
@@ -99,6 +100,11 @@ export function insert(store, other, aside = false) {
 export function update(store, patch) {
   const ids = chosen(store);
   if (ids.length) store.edit(updateTracks(store.state.doc, ids, patch));
+}
+
+/** How the first of the selected tracks is curved, else a new one. @param {State} state */
+export function curveOf({ doc, selection, curve }) {
+  return doc.tracks.find((track) => selection.has(track.id))?.curve ?? curve;
 }
 
 /** @param {Store} store */
@@ -226,4 +232,17 @@ export function toggleFlag(store, key, what) {
   const next = new Set(store.state[what]);
   if (!next.delete(key)) next.add(key);
   store.set({ [what]: next });
+}
+
+/** @param {Store} store */
+export function togglePlay(store) {
+  const { playing, frame, doc, loop } = store.state;
+  const restart = !playing && !loop && frame === doc.frames - 1;
+  store.set({ playing: !playing, hover: null, ...(restart ? { frame: 0 } : {}) });
+}
+
+/** Finish the track that is being drawn, else select nothing. @param {Store} store */
+export function finish(store) {
+  if (store.state.drawing) store.set({ drawing: null, cursor: null });
+  else store.set({ selection: NOTHING });
 }

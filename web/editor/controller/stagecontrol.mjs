@@ -1,5 +1,5 @@
 /**
- * Pointer to model: decides what a press on the stage begins, and what a hover tells.
+ * The pointer on the stage: decides what a press on the stage begins, and what a hover tells.
  *
  * @typedef {import("../model/types.mjs").Vec} Vec
  * @typedef {import("../model/types.mjs").Viewport} Viewport
@@ -12,54 +12,22 @@ import { dragPoints, freehand, marquee, pan, transform } from "./gestures.mjs";
 import { gripUnder, hitTest, REACH, selectionBox } from "./hit.mjs";
 import { addTrack, insertPoint, trackById } from "../model/tracks.mjs";
 import { frameAtLength, sampleTrack } from "../model/sampling.mjs";
-import { allPoints, NOTHING, toggle } from "../model/selection.mjs";
+import { allPoints, toggle } from "../model/selection.mjs";
+import { PressController } from "./pressing.mjs";
 import { snapped } from "./snapping.mjs";
 import { isVisible } from "../model/store.mjs";
 import { toPx, zoomed } from "../model/viewport.mjs";
 
-const DOUBLE_CLICK_MS = 400;
-
-export class Controller {
+export class StageController extends PressController {
   /**
    * @param {Store} store
    * @param {() => Viewport} view
    * @param {() => number} [now] milliseconds
    */
-  constructor(store, view, now = () => performance.now()) {
+  constructor(store, view, now) {
+    super(now);
     this.store = store;
     this.view = view;
-    this.now = now;
-    /** @type {Gesture | null} */
-    this.gesture = null;
-    /** @type {{css: Vec, time: number} | null} */
-    this.previous = null;
-  }
-
-  /** @param {Press} press */
-  down(press) {
-    if (this.gesture) return;
-    const double = this.isDouble(press);
-    this.previous = double ? null : { css: press.css, time: this.now() };
-    this.gesture = this.begin(press, double);
-  }
-
-  /** @param {Press} press */
-  move(press) {
-    if (this.gesture) this.gesture.move(press);
-    else this.hover(press);
-  }
-
-  /** @param {Press} press */
-  up(press) {
-    const { gesture } = this;
-    this.gesture = null;
-    gesture?.up(press);
-  }
-
-  cancel() {
-    const { gesture } = this;
-    this.gesture = null;
-    gesture?.cancel();
   }
 
   leave() {
@@ -74,13 +42,6 @@ export class Controller {
    */
   zoom(css, factor) {
     this.store.set({ viewport: zoomed(this.view(), css, factor) });
-  }
-
-  /** @param {Press} press */
-  isDouble({ css }) {
-    const { previous } = this;
-    if (!previous || this.now() - previous.time > DOUBLE_CLICK_MS) return false;
-    return Math.hypot(css.x - previous.css.x, css.y - previous.css.y) < 6;
   }
 
   /**
@@ -247,10 +208,4 @@ export class Controller {
     }
     return "crosshair";
   }
-}
-
-/** Let go of everything that is under way. @param {Store} store */
-export function finish(store) {
-  if (store.state.drawing) store.set({ drawing: null, cursor: null });
-  else store.set({ selection: NOTHING });
 }

@@ -15,51 +15,19 @@ import { setKey, shifted, withRange } from "../model/timing.mjs";
 import { frameAtLength, positionAt, sampleTrack } from "../model/sampling.mjs";
 import { allPoints, toggle } from "../model/selection.mjs";
 import { isEditable } from "../model/store.mjs";
+import { PressController } from "./pressing.mjs";
 import { timelineHit, xToFrame } from "./timelinehit.mjs";
 
-const DOUBLE_CLICK_MS = 400;
-
-export class TimelineController {
+export class TimelineController extends PressController {
   /**
    * @param {Store} store
    * @param {() => Strip} strip
-   * @param {() => number} [now]
+   * @param {() => number} [now] milliseconds
    */
-  constructor(store, strip, now = () => performance.now()) {
+  constructor(store, strip, now) {
+    super(now);
     this.store = store;
     this.strip = strip;
-    this.now = now;
-    /** @type {Gesture | null} */
-    this.gesture = null;
-    this.previous = { time: -Infinity, x: 0, y: 0 };
-  }
-
-  /** @param {Press} press */
-  down(press) {
-    const { css } = press;
-    const double =
-      this.now() - this.previous.time < DOUBLE_CLICK_MS &&
-      Math.hypot(css.x - this.previous.x, css.y - this.previous.y) < 6;
-    this.previous = { time: double ? -Infinity : this.now(), x: css.x, y: css.y };
-    this.gesture = this.begin(press, double);
-  }
-
-  /** @param {Press} press */
-  move(press) {
-    this.gesture?.move(press);
-  }
-
-  /** @param {Press} press */
-  up(press) {
-    const { gesture } = this;
-    this.gesture = null;
-    gesture?.up(press);
-  }
-
-  cancel() {
-    const { gesture } = this;
-    this.gesture = null;
-    gesture?.cancel();
   }
 
   /** @param {Press} press @param {boolean} double @returns {Gesture | null} */

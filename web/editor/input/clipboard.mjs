@@ -2,14 +2,14 @@
  * Copy, cut and paste through the browser's own events, between editors and other programs. What is
  * copied is a trajectory document of the selected tracks.
  *
- * @typedef {import("../editor.mjs").Editor} Editor
+ * @typedef {import("./target.mjs").Target} Target
  */
 import { chosen, insert, remove } from "../controller/edits.mjs";
 import { takeFiles, takeText } from "./files.mjs";
 import { extract } from "../model/merging.mjs";
 import { read } from "../formats/reading.mjs";
 
-/** @param {Editor} editor */
+/** @param {Target} editor */
 export function listenToClipboard(editor) {
   const { element, store } = editor;
   const copy = (/** @type {ClipboardEvent} */ event) => {
@@ -33,7 +33,7 @@ export function listenToClipboard(editor) {
   });
 }
 
-/** @param {Editor} editor @param {string} text */
+/** @param {Target} editor @param {string} text */
 export function pasteText(editor, text) {
   const reading = text ? read(text) : null;
   if (reading?.kind === "document" && !editor.store.state.readOnly) {

@@ -1,7 +1,7 @@
 /**
  * Files in and out: choosing, dropping, downloading.
  *
- * @typedef {import("../editor.mjs").Editor} Editor
+ * @typedef {import("./target.mjs").Target} Editor
  * @typedef {import("../model/types.mjs").Doc} Doc
  */
 import { insert } from "../controller/edits.mjs";

@@ -1,4 +1,8 @@
-/** Outlines of 24 x 24, drawn with a stroke of 1.75 and no fill. */
+/**
+ * What is drawn on buttons: outlines of 24 x 24, with a stroke of 1.75 and no fill.
+ *
+ * @typedef {keyof typeof ICONS} IconName
+ */
 export const ICONS = Object.freeze({
   select: "M5 3l14 8-6.5 1.6L9.5 19z",
   points:
@@ -32,7 +36,6 @@ export const ICONS = Object.freeze({
   down: "M6 9.500l6 6 6-6",
   key: "M12 4l8 8-8 8-8-8z",
   layers: "M12 4l9 5-9 5-9-5zM3 14l9 5 9-5",
-  keyboard: "M3 6.500h18v11H3zM7 10h.01M11 10h.01M15 10h.01M17.500 10h.01M7.500 14h9",
   close: "M6 6l12 12M18 6L6 18",
   warning: "M12 4l9 16H3zM12 10v4.500M12 17.300h.01",
 });

@@ -1,12 +1,14 @@
 /**
  * The menu behind the three dots: edit, templates, background, import, export.
  *
- * @typedef {import("../editor.mjs").Editor} Editor
+ * @typedef {import("../controller/commands.mjs").Actions} Actions
+ * @typedef {import("../controller/commands.mjs").CommandId} CommandId
+ * @typedef {import("../labels/strings.mjs").Word} Word
+ * @typedef {import("../input/target.mjs").Target & Actions & {raw: unknown, follow(): void}} Owner
  * @typedef {{label: string, run: () => void, disabled?: boolean, key?: string}} Item
  * @typedef {{title: string, items: Item[]}} Section
  */
-import { pasteText } from "../input/clipboard.mjs";
-import * as commands from "../controller/edits.mjs";
+import { COMMANDS, isEnabled, perform } from "../controller/commands.mjs";
 import { emptyDocument } from "../model/document.mjs";
 import { DocumentError } from "../model/fields.mjs";
 import { el } from "../view/dom.mjs";
@@ -16,7 +18,16 @@ import { addTrack } from "../model/tracks.mjs";
 import { wholeTracks } from "../model/selection.mjs";
 import { TEMPLATES } from "../model/templates.mjs";
 
-/** @param {Editor} editor */
+const EDITS = /** @type {const} */ ([
+  "duplicate",
+  "mirrorX",
+  "mirrorY",
+  "reverse",
+  "simplify",
+  "delete",
+]);
+
+/** @param {Owner} editor */
 export function createMenu(editor) {
   const element = el("div", { class: "tora2-menu", role: "menu", hidden: true });
   /** @type {HTMLElement | null} */
@@ -81,32 +92,12 @@ function sectionElement({ title, items }, close) {
   );
 }
 
-/** @param {Editor} editor @returns {Section[]} */
+/** @param {Owner} editor @returns {Section[]} */
 function sectionsOf(editor) {
-  const { store, t } = editor;
-  const none = commands.chosen(store).length === 0;
-  const edit = (
-    /** @type {string} */ label,
-    /** @type {string} */ key,
-    /** @type {() => void} */ run,
-  ) => ({
-    label: t(label),
-    key,
-    run,
-    disabled: none,
-  });
+  const { t } = editor;
+  const item = (/** @type {CommandId} */ id) => commandItem(editor, id);
   return [
-    {
-      title: t("edit"),
-      items: [
-        edit("duplicate", "Ctrl+D", () => commands.duplicate(store)),
-        edit("mirrorX", "X", () => commands.transformSelection(store, { scaleX: -1 })),
-        edit("mirrorY", "Y", () => commands.transformSelection(store, { scaleY: -1 })),
-        edit("reverse", "D", () => commands.reverse(store)),
-        edit("simplify", "M", () => commands.simplifySelection(store)),
-        edit("delete", "Del", () => commands.remove(store)),
-      ],
-    },
+    { title: t("edit"), items: EDITS.map(item) },
     { title: t("templates"), items: templateItems(editor) },
     { title: t("background"), items: backgroundItems(editor) },
     {
@@ -116,26 +107,25 @@ function sectionsOf(editor) {
           label: t("importFile"),
           run: () => chooseFiles(".json,.txt,.csv,.npz", (files) => void takeFiles(editor, files)),
         },
-        {
-          label: t("pasteClipboard"),
-          key: "Ctrl+V",
-          run: () =>
-            void navigator.clipboard?.readText().then(
-              (text) => pasteText(editor, text),
-              () => {},
-            ),
-        },
+        item("pasteClipboard"),
       ],
     },
     { title: t("exportAs"), items: exportItems(editor) },
-    {
-      title: t("shortcuts"),
-      items: [{ label: t("shortcuts"), key: "?", run: () => editor.shortcuts.toggle() }],
-    },
+    { title: t("shortcuts"), items: [item("shortcuts")] },
   ];
 }
 
-/** @param {Editor} editor @returns {Item[]} */
+/** @param {Owner} editor @param {CommandId} id @returns {Item} */
+function commandItem(editor, id) {
+  return {
+    label: editor.t(id),
+    key: COMMANDS[id].keys?.[0],
+    disabled: !isEnabled(id, editor.store.state),
+    run: () => perform(id, editor),
+  };
+}
+
+/** @param {Owner} editor @returns {Item[]} */
 function templateItems({ store, t, status }) {
   const leader = store.state.doc.tracks.find((track) => store.state.selection.has(track.id));
   const add = (/** @type {import("../model/templates.mjs").Draft} */ draft) => {
@@ -150,18 +140,18 @@ function templateItems({ store, t, status }) {
   };
   return [
     ...Object.entries(TEMPLATES.figures).map(([name, make]) => ({
-      label: t(`template_${name}`),
+      label: t(/** @type {Word} */ (`template_${name}`)),
       run: () => add(make(store.state.doc)),
     })),
     ...Object.entries(TEMPLATES.companions).map(([name, make]) => ({
-      label: t(`template_${name}`),
+      label: t(/** @type {Word} */ (`template_${name}`)),
       disabled: !leader,
       run: () => leader && add(make(store.state.doc, leader)),
     })),
   ];
 }
 
-/** @param {Editor} editor @returns {Item[]} */
+/** @param {Owner} editor @returns {Item[]} */
 function backgroundItems(editor) {
   const { t, background } = editor;
   return [
@@ -174,7 +164,7 @@ function backgroundItems(editor) {
   ];
 }
 
-/** @param {Editor} editor @returns {Item[]} */
+/** @param {Owner} editor @returns {Item[]} */
 function exportItems({ store, t, status }) {
   const copy = () =>
     navigator.clipboard?.writeText(JSON.stringify(store.state.doc)).then(
@@ -182,8 +172,8 @@ function exportItems({ store, t, status }) {
       () => {},
     );
   return [
-    ...Object.entries(EXPORTS).map(([label, write]) => ({
-      label: t(label),
+    ...Object.entries(EXPORTS).map(([name, write]) => ({
+      label: t(/** @type {Word} */ (name)),
       disabled: !store.state.doc.tracks.length,
       run: () => {
         try {
@@ -198,7 +188,7 @@ function exportItems({ store, t, status }) {
   ];
 }
 
-/** What can be done with a value that is no document of ours. @param {Editor} editor @returns {Section[]} */
+/** What can be done with a value that is no document of ours. @param {Owner} editor @returns {Section[]} */
 function rescue(editor) {
   const { store, t } = editor;
   const text = typeof editor.raw === "string" ? editor.raw : JSON.stringify(editor.raw, null, 1);

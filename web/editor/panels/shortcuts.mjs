@@ -4,7 +4,7 @@
  * @typedef {import("../labels/strings.mjs").Translate} Translate
  */
 import { el, iconButton } from "../view/dom.mjs";
-import { BINDINGS, NOTES } from "../controller/keyboard.mjs";
+import { KEYS } from "../controller/keyboard.mjs";
 
 /** @param {Translate} t */
 export function createShortcuts(t) {
@@ -31,7 +31,7 @@ export function createShortcuts(t) {
       el(
         "dl",
         { class: "tora2-keys" },
-        ...[...BINDINGS, ...NOTES].map(({ keys, label }) =>
+        ...KEYS.map(({ keys, label }) =>
           el(
             "div",
             {},
@@ -50,7 +50,7 @@ export function createShortcuts(t) {
   return { element, toggle, close };
 }
 
-/** @param {string[]} keys */
+/** @param {readonly string[]} keys */
 function keysShown(keys) {
   /** @type {Record<string, string>} */
   const arrows = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };

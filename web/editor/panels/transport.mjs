@@ -1,34 +1,31 @@
 /**
- * Play, loop and scrub: the buttons beside the timeline, the timeline's canvas, and the clock.
+ * Play, loop and scrub: the timeline's canvas, the buttons above it, and the time.
  *
- * @typedef {import("../model/store.mjs").Store} Store
+ * @typedef {import("../controller/commands.mjs").Actions} Actions
  * @typedef {import("../labels/strings.mjs").Translate} Translate
  * @typedef {import("../view/theme.mjs").Theme} Theme
  */
 import { measure, prepare } from "../view/canvas.mjs";
-import { goTo } from "../controller/edits.mjs";
-import { el, iconButton, setPressed } from "../view/dom.mjs";
+import { el } from "../view/dom.mjs";
 import { listen } from "../input/pointers.mjs";
 import { ROW, rowsOf, RULER } from "../controller/timelinehit.mjs";
 import { TimelineController } from "../controller/timelinecontrol.mjs";
 import { paintTimeline } from "../view/timelineview.mjs";
+import { createButtons } from "./buttons.mjs";
 
 /**
- * @param {Store} store
+ * @param {Actions} actions
  * @param {Translate} t
- * @param {HTMLElement} status shown beside the clock
+ * @param {HTMLElement} status shown beside the time
  */
-export function createTransport(store, t, status) {
+export function createTransport(actions, t, status) {
+  const { store } = actions;
   const canvas = el("canvas", {
     class: "tora2-timeline",
     "aria-label": t("timeline"),
     role: "img",
   });
-  const play = iconButton("play", `${t("play")} (Space)`, () => togglePlay(store), {
-    "data-action": "play",
-  });
-  const pause = iconButton("pause", `${t("pause")} (Space)`, () => togglePlay(store));
-  const loop = iconButton("loop", t("loop"), () => store.set({ loop: !store.state.loop }));
+  const { button, update: updateButtons } = createButtons(actions, t);
   const clock = el("output", { class: "tora2-clock" });
   const element = el(
     "div",
@@ -36,11 +33,10 @@ export function createTransport(store, t, status) {
     el(
       "div",
       { class: "tora2-bar" },
-      iconButton("first", `${t("firstFrame")} (Home)`, () => goTo(store, 0)),
-      play,
-      pause,
-      iconButton("last", `${t("lastFrame")} (End)`, () => goTo(store, Infinity)),
-      loop,
+      button("firstFrame"),
+      button("play"),
+      button("lastFrame"),
+      button("loop"),
       clock,
       status,
     ),
@@ -60,10 +56,8 @@ export function createTransport(store, t, status) {
   });
 
   function update() {
-    const { playing, frame, doc } = store.state;
-    play.hidden = playing;
-    pause.hidden = !playing;
-    setPressed(loop, store.state.loop);
+    updateButtons();
+    const { frame, doc } = store.state;
     const text = `${frame} / ${doc.frames - 1} · ${(frame / doc.fps).toFixed(2)} s`;
     if (clock.textContent !== text) clock.textContent = text;
   }
@@ -80,41 +74,4 @@ export function createTransport(store, t, status) {
     paintTimeline(context, store.state, theme, { ...size, scroll }, motion);
   }
   return { element, update, paint, measure: () => measure(canvas) };
-}
-
-/** @param {Store} store */
-export function togglePlay(store) {
-  const { playing, frame, doc, loop } = store.state;
-  const restart = !playing && !loop && frame === doc.frames - 1;
-  store.set({ playing: !playing, hover: null, ...(restart ? { frame: 0 } : {}) });
-}
-
-/**
- * Advance the playhead in real time while playing.
- * @param {Store} store
- */
-export function createClock(store) {
-  let began = 0;
-  let from = 0;
-  let ticking = false;
-  /** @param {number} time */
-  function tick(time) {
-    const { playing, doc, loop } = store.state;
-    if (!playing) {
-      ticking = false;
-      return;
-    }
-    if (began === 0) began = time;
-    const frame = from + Math.floor(((time - began) / 1000) * doc.fps);
-    if (frame >= doc.frames && !loop) store.set({ frame: doc.frames - 1, playing: false });
-    else if (frame % doc.frames !== store.state.frame) store.set({ frame: frame % doc.frames });
-    requestAnimationFrame(tick);
-  }
-  store.subscribe(({ playing, frame }) => {
-    if (!playing || ticking) return;
-    ticking = true;
-    began = 0;
-    from = frame;
-    requestAnimationFrame(tick);
-  });
 }

@@ -1,6 +1,7 @@
 /**
  * Building elements. Text goes in as text nodes only, so that names from files are never markup.
  *
+ * @typedef {import("../labels/icons.mjs").IconName} IconName
  * @typedef {Record<string, unknown>} Attributes properties, `on…` listeners, `aria-…`, `data-…`
  */
 import { ICONS } from "../labels/icons.mjs";
@@ -34,7 +35,7 @@ export function el(tag, attributes = {}, ...children) {
 const drawn = new Map();
 
 /**
- * @param {keyof typeof ICONS} name
+ * @param {IconName} name
  * @returns {SVGElement}
  */
 export function icon(name) {
@@ -44,7 +45,7 @@ export function icon(name) {
 }
 
 /**
- * @param {keyof typeof ICONS} name
+ * @param {IconName} name
  * @returns {SVGElement}
  */
 function drawIcon(name) {
@@ -61,7 +62,7 @@ function drawIcon(name) {
 
 /**
  * A button with an icon and a name that is read out and shown as a tooltip.
- * @param {keyof typeof ICONS} name
+ * @param {IconName} name
  * @param {string} label
  * @param {(event: MouseEvent) => void} onclick
  * @param {Attributes} [attributes]

@@ -1,26 +1,37 @@
 /**
- * What the browser tells an editor: pointers, wheel, keys, focus, clipboard, files, its size and the
- * host's colours.
+ * Opens an editor, and tells it what the browser tells: pointers, wheel, keys, focus, clipboard,
+ * files, its size and the host's colours.
  *
- * @typedef {import("./editor.mjs").Editor} Editor
+ * @typedef {import("./editor.mjs").Port} Port
+ * @typedef {import("./labels/strings.mjs").Translate} Translate
  */
+import { Editor } from "./editor.mjs";
 import { listenToClipboard } from "./input/clipboard.mjs";
-import { finish } from "./controller/stagecontrol.mjs";
 import { listenToDrops } from "./input/files.mjs";
 import { handleKey } from "./controller/keyboard.mjs";
 import { listen } from "./input/pointers.mjs";
 import { followTheme } from "./view/theme.mjs";
-import { createClock, togglePlay } from "./panels/transport.mjs";
+import { createClock } from "./input/clock.mjs";
 import { panned, zoomed } from "./model/viewport.mjs";
 
 /** Narrower than this (css) there is no room for the layers beside the stage. */
 const WIDE = 520;
 
 /**
+ * @param {Port} port
+ * @param {Translate} t
+ */
+export function openEditor(port, t) {
+  const editor = new Editor(port, t);
+  editor.disconnect = connect(editor);
+  return editor;
+}
+
+/**
  * @param {Editor} editor
  * @returns {() => void} lets go of what outlives the element
  */
-export function connect(editor) {
+function connect(editor) {
   const { store, canvas, element, controller } = editor;
   createClock(store);
   store.subscribe((state, before) => {
@@ -86,35 +97,9 @@ function key(editor, event) {
     target instanceof Element && target.matches("button") && [" ", "Enter"].includes(event.key);
   const reading = target instanceof Element && target.closest(".tora2-sheet");
   if (pressing || (reading && !["Escape", "?"].includes(event.key))) return event.stopPropagation();
-  if (!handleKey(actionsOf(editor), event)) return;
+  if (!handleKey(editor, event)) return;
   event.preventDefault();
   event.stopPropagation();
-}
-
-/** @param {Editor} editor @returns {import("./controller/keyboard.mjs").Actions} */
-function actionsOf(editor) {
-  const { store, canvas } = editor;
-  return {
-    store,
-    fit: () => store.set({ viewport: null }),
-    zoom: (factor) =>
-      editor.controller.zoom({ x: canvas.clientWidth / 2, y: canvas.clientHeight / 2 }, factor),
-    play: () => togglePlay(store),
-    fullscreen: () => editor.fullscreen.toggle(),
-    shortcuts: () => {
-      editor.shortcuts.toggle();
-      if (editor.shortcuts.element.hidden) canvas.focus({ preventScroll: true });
-    },
-    escape: () => escape(editor),
-  };
-}
-
-/** Leave the innermost thing that is open or under way. @param {Editor} editor */
-function escape({ controller, menu, shortcuts, store, fullscreen, canvas }) {
-  if (controller.gesture) controller.cancel();
-  else if (menu.close() || shortcuts.close()) canvas.focus();
-  else if (store.state.drawing || store.state.selection.size) finish(store);
-  else fullscreen.leave();
 }
 
 /**
