@@ -6,7 +6,7 @@
  * @typedef {import("@comfyorg/comfyui-frontend-types").ComfyApp} ComfyApp
  * @typedef {NonNullable<ReturnType<NonNullable<ComfyApp["rootGraph"]>["getNodeById"]>>} LGraphNode
  * @typedef {import("./editor/editor.mjs").Port} Port
- * @typedef {import("./editor/editor.mjs").Layers} Layers
+ * @typedef {import("./editor/model/layers.mjs").Layers} Layers
  * @typedef {import("./editor/editor.mjs").Editor} Editor
  */
 // @ts-ignore: served by the host

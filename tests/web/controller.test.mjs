@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import * as edits from "../../web/editor/controller/edits.mjs";
-import { StageController } from "../../web/editor/controller/stagecontrol.mjs";
 import { comboOf, handleKey, KEYS } from "../../web/editor/controller/keyboard.mjs";
+import { StageController } from "../../web/editor/controller/stagecontrol.mjs";
 import { Store } from "../../web/editor/model/store.mjs";
 import { documentOf, press, track, VIEW } from "./support.mjs";
 

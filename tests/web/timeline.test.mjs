@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { TimelineController } from "../../web/editor/controller/timelinecontrol.mjs";
+import { frameToX, ROW, RULER } from "../../web/editor/controller/timelinehit.mjs";
+import { STRINGS, translator } from "../../web/editor/labels/strings.mjs";
 import { parse } from "../../web/editor/model/document.mjs";
 import { motionOf } from "../../web/editor/model/motion.mjs";
-import { PathLayer } from "../../web/editor/view/pathlayer.mjs";
 import { Store } from "../../web/editor/model/store.mjs";
-import { STRINGS, translator } from "../../web/editor/labels/strings.mjs";
-import { FALLBACK } from "../../web/editor/view/theme.mjs";
-import { frameToX, ROW, RULER } from "../../web/editor/controller/timelinehit.mjs";
-import { TimelineController } from "../../web/editor/controller/timelinecontrol.mjs";
-import { paintTimeline } from "../../web/editor/view/timelineview.mjs";
+import { PathLayer } from "../../web/editor/view/pathlayer.mjs";
 import { paintStage } from "../../web/editor/view/stageview.mjs";
+import { FALLBACK } from "../../web/editor/view/theme.mjs";
+import { paintTimeline } from "../../web/editor/view/timelineview.mjs";
 import { forcedSizes, sourceOf } from "../../web/upstream.mjs";
 import { documentOf, fakeContext, press, track, VIEW } from "./support.mjs";
 

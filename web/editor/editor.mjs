@@ -3,6 +3,7 @@
  *
  * @typedef {import("./model/types.mjs").Doc} Doc
  * @typedef {import("./model/types.mjs").Viewport} Viewport
+ * @typedef {import("./model/layers.mjs").Layers} Layers
  * @typedef {import("./model/types.mjs").Forced} Forced
  * @typedef {import("./labels/strings.mjs").Translate} Translate
  *
@@ -16,34 +17,33 @@
  *   saveLayers(layers: Layers): void,
  *   lend(file: File): Promise<string | null>,
  * }} Port
- * @typedef {{hidden: string[], locked: string[]}} Layers
  */
-import { Background } from "./view/background.mjs";
-import { measure, prepare } from "./view/canvas.mjs";
 import { finish } from "./controller/edits.mjs";
-import { pasteText } from "./input/clipboard.mjs";
 import { StageController } from "./controller/stagecontrol.mjs";
+import { read } from "./formats/reading.mjs";
+import { pasteText } from "./input/clipboard.mjs";
 import { emptyDocument } from "./model/document.mjs";
-import { el } from "./view/dom.mjs";
+import { motionOf } from "./model/motion.mjs";
+import { Store } from "./model/store.mjs";
+import { resized } from "./model/timing.mjs";
+import { fit } from "./model/viewport.mjs";
 import { createFullscreen } from "./panels/fullscreen.mjs";
 import { createInspector } from "./panels/inspector.mjs";
 import { createLayers } from "./panels/layers.mjs";
 import { createMenu } from "./panels/menu.mjs";
-import { motionOf } from "./model/motion.mjs";
-import { PathLayer } from "./view/pathlayer.mjs";
-import { read } from "./formats/reading.mjs";
 import { createShortcuts } from "./panels/shortcuts.mjs";
 import { createStatus } from "./panels/status.mjs";
-import { Store } from "./model/store.mjs";
-import { themeOf } from "./view/theme.mjs";
-import { resized } from "./model/timing.mjs";
 import { createToolbar } from "./panels/toolbar.mjs";
 import { createTransport } from "./panels/transport.mjs";
+import { Background } from "./view/background.mjs";
+import { measure, prepare } from "./view/canvas.mjs";
+import { el } from "./view/dom.mjs";
+import { PathLayer } from "./view/pathlayer.mjs";
 import { paintStage } from "./view/stageview.mjs";
-import { fit } from "./model/viewport.mjs";
+import { themeOf } from "./view/theme.mjs";
 
 const JUST_NOW_MS = 250;
-/** The panels are there at the latest after this. */
+/** The panels wait no longer than this for a pause of the page. */
 const FURNISH_MS = 300;
 
 export class Editor {
@@ -184,7 +184,7 @@ export class Editor {
 
   draw() {
     this.scheduled = false;
-    // Layout is read before anything is written: a reading after a writing lays the page out anew.
+    // Layout is read before anything is written: reading after writing lays the page out again.
     const size = measure(this.canvas);
     const strip = this.transport.measure();
     if (!size) return;

@@ -5,14 +5,14 @@
  * @typedef {import("./editor.mjs").Port} Port
  * @typedef {import("./labels/strings.mjs").Translate} Translate
  */
+import { handleKey } from "./controller/keyboard.mjs";
 import { Editor } from "./editor.mjs";
 import { listenToClipboard } from "./input/clipboard.mjs";
-import { listenToDrops } from "./input/files.mjs";
-import { handleKey } from "./controller/keyboard.mjs";
-import { listen } from "./input/pointers.mjs";
-import { followTheme } from "./view/theme.mjs";
 import { createClock } from "./input/clock.mjs";
+import { listenToDrops } from "./input/files.mjs";
+import { listen } from "./input/pointers.mjs";
 import { panned, zoomed } from "./model/viewport.mjs";
+import { followTheme } from "./view/theme.mjs";
 
 /** Narrower than this (css) there is no room for the layers beside the stage. */
 const WIDE = 520;

@@ -7,10 +7,13 @@
  * @typedef {import("../model/types.mjs").Vec} Vec
  * @typedef {import("../model/types.mjs").Track} Track
  */
-import { simplify } from "../model/geometry.mjs";
 import { LIMITS } from "../model/document.mjs";
 import { addEntity } from "../model/entities.mjs";
+import { simplify } from "../model/geometry.mjs";
+import { editableSelection, isEditable } from "../model/layers.mjs";
 import { extract, merge } from "../model/merging.mjs";
+import { NOTHING, onlyPoint, wholeTracks } from "../model/selection.mjs";
+import { reversed, setKey, shifted, withRange } from "../model/timing.mjs";
 import {
   addTrack,
   insertPoint,
@@ -20,9 +23,6 @@ import {
   transformPoints,
   updateTracks,
 } from "../model/tracks.mjs";
-import { reversed, setKey, shifted, withRange } from "../model/timing.mjs";
-import { NOTHING, onlyPoint, wholeTracks } from "../model/selection.mjs";
-import { editableSelection, isEditable } from "../model/store.mjs";
 
 const PASTE_OFFSET = 0.03;
 const SIMPLIFY_PX = 1;

@@ -13,15 +13,15 @@
  * @typedef {{move(press: Press): void, up(press: Press): void, cancel(): void}} Gesture
  */
 import { boxOf, simplify } from "../model/geometry.mjs";
-import { addTrack, movePoints, transformPoints } from "../model/tracks.mjs";
-import { gripsOf, selectionBox } from "./hit.mjs";
+import { editableSelection, isEditable } from "../model/layers.mjs";
 import { inside, NOTHING, union, wholeTracks } from "../model/selection.mjs";
-import { snapped } from "./snapping.mjs";
-import { editableSelection, isEditable } from "../model/store.mjs";
+import { addTrack, movePoints, transformPoints } from "../model/tracks.mjs";
 import { panned, toPx } from "../model/viewport.mjs";
+import { gripsOf, selectionBox } from "./hit.mjs";
+import { snapped } from "./snapping.mjs";
 
 /** A pointer that moved less than this (css) has clicked. */
-export const CLICK = 3;
+const CLICK = 3;
 /** A freehand stroke keeps the points that are further than this (css) from a straight line. */
 const FREEHAND_TOLERANCE = 1.75;
 

@@ -12,9 +12,9 @@
  * @typedef {"nw" | "ne" | "se" | "sw" | "rotate"} Grip
  */
 import { bounds, nearest } from "../model/geometry.mjs";
-import { selectedPoints } from "../model/tracks.mjs";
+import { editableSelection, isEditable } from "../model/layers.mjs";
 import { sampleTrack } from "../model/sampling.mjs";
-import { editableSelection, isEditable } from "../model/store.mjs";
+import { selectedPoints } from "../model/tracks.mjs";
 import { toCss, toPx } from "../model/viewport.mjs";
 
 /** Radius of a target in css pixels: a 12 px disc for a mouse, larger for a finger. */

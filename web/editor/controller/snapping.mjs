@@ -5,7 +5,7 @@
  * @typedef {import("../model/store.mjs").State} State
  * @typedef {import("../model/store.mjs").Guides} Guides
  */
-import { isVisible } from "../model/store.mjs";
+import { isVisible } from "../model/layers.mjs";
 
 const REACH_CSS = 7;
 const GUIDES = [0, 1 / 3, 1 / 2, 2 / 3, 1];

@@ -8,15 +8,15 @@
  * @typedef {import("./gestures.mjs").Gesture} Gesture
  */
 import { pointAt } from "../model/geometry.mjs";
-import { dragPoints, freehand, marquee, pan, transform } from "./gestures.mjs";
-import { gripUnder, hitTest, REACH, selectionBox } from "./hit.mjs";
-import { addTrack, insertPoint, trackById } from "../model/tracks.mjs";
+import { isVisible } from "../model/layers.mjs";
 import { frameAtLength, sampleTrack } from "../model/sampling.mjs";
 import { allPoints, toggle } from "../model/selection.mjs";
+import { addTrack, insertPoint, trackById } from "../model/tracks.mjs";
+import { toPx, zoomed } from "../model/viewport.mjs";
+import { dragPoints, freehand, marquee, pan, transform } from "./gestures.mjs";
+import { gripUnder, hitTest, REACH, selectionBox } from "./hit.mjs";
 import { PressController } from "./pressing.mjs";
 import { snapped } from "./snapping.mjs";
-import { isVisible } from "../model/store.mjs";
-import { toPx, zoomed } from "../model/viewport.mjs";
 
 export class StageController extends PressController {
   /**

@@ -9,12 +9,12 @@
  * @typedef {import("./gestures.mjs").Gesture} Gesture
  * @typedef {import("./gestures.mjs").Press} Press
  */
-import { chosen, goTo } from "./edits.mjs";
-import { insertPoint, mapTracks } from "../model/tracks.mjs";
-import { setKey, shifted, withRange } from "../model/timing.mjs";
+import { isEditable } from "../model/layers.mjs";
 import { frameAtLength, positionAt, sampleTrack } from "../model/sampling.mjs";
 import { allPoints, toggle } from "../model/selection.mjs";
-import { isEditable } from "../model/store.mjs";
+import { setKey, shifted, withRange } from "../model/timing.mjs";
+import { insertPoint, mapTracks } from "../model/tracks.mjs";
+import { chosen, goTo } from "./edits.mjs";
 import { PressController } from "./pressing.mjs";
 import { timelineHit, xToFrame } from "./timelinehit.mjs";
 

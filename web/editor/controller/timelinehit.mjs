@@ -9,8 +9,8 @@
  * @typedef {{part: "ruler" | "start" | "end" | "bar" | "key" | "label", track: Track | null,
  *   index: number}} TimelineHit
  */
+import { isVisible } from "../model/layers.mjs";
 import { keysOf } from "../model/sampling.mjs";
-import { isVisible } from "../model/store.mjs";
 
 export const RULER = 20;
 export const ROW = 20;

@@ -5,9 +5,9 @@
  * @typedef {import("./target.mjs").Target} Target
  */
 import { chosen, insert, remove } from "../controller/edits.mjs";
-import { takeFiles, takeText } from "./files.mjs";
-import { extract } from "../model/merging.mjs";
 import { read } from "../formats/reading.mjs";
+import { extract } from "../model/merging.mjs";
+import { takeFiles, takeText } from "./files.mjs";
 
 /** @param {Target} editor */
 export function listenToClipboard(editor) {

@@ -5,8 +5,8 @@
  * @typedef {import("./types.mjs").Vec} Vec
  */
 import { addEntity, updateEntity } from "./entities.mjs";
-import { addTrack } from "./tracks.mjs";
 import { resized } from "./timing.mjs";
+import { addTrack } from "./tracks.mjs";
 
 /**
  * Add the tracks of another document, with their entities where ours have no such name.

@@ -38,7 +38,7 @@
  * }} State
  *   `entity`: owner of new tracks; `drawing`: the track that the points tool extends; `stroke` and
  *   `cursor` in px, `marquee` in fractions; `viewport` null fits the frame; `hidden`, `locked` and
- *   `solo` hold layer keys (`layerKey`); `grid`: cells across the width, 0 without
+ *   `solo` hold layer keys (layers.mjs); `grid`: cells across the width, 0 without
  */
 import { emptyDocument } from "./document.mjs";
 import { NOTHING, surviving } from "./selection.mjs";
@@ -69,40 +69,6 @@ function initialState() {
     readOnly: false,
     message: null,
   };
-}
-
-/** @param {string | null} entity */
-export function layerKey(entity) {
-  return entity === null ? "free" : `entity:${entity}`;
-}
-
-/**
- * @param {State} state
- * @param {Track} track
- */
-export function isVisible(state, track) {
-  const layer = layerKey(track.entity);
-  if (state.solo !== null && state.solo !== layer) return false;
-  return !state.hidden.has(layer) && !state.hidden.has(track.id);
-}
-
-/**
- * @param {State} state
- * @param {Track} track
- */
-export function isEditable(state, track) {
-  if (state.readOnly || !isVisible(state, track)) return false;
-  return !state.locked.has(layerKey(track.entity)) && !state.locked.has(track.id);
-}
-
-/**
- * The selection without tracks that may not be changed.
- * @param {State} state
- * @returns {Selection}
- */
-export function editableSelection(state) {
-  const ids = new Set(state.doc.tracks.filter((t) => isEditable(state, t)).map((t) => t.id));
-  return new Map([...state.selection].filter(([id]) => ids.has(id)));
 }
 
 export class Store {

@@ -1,6 +1,6 @@
 /**
- * Edits of tracks and points, each a pure function from document to document. Tracks that an edit does not
- * touch keep their identity, which is what the caches of sampling and view stand on.
+ * Edits of tracks and points, each a pure function from document to document. Tracks that an edit
+ * does not touch keep their identity, which the caches of sampling and view rely on.
  *
  * @typedef {import("./types.mjs").Doc} Doc
  * @typedef {import("./types.mjs").Track} Track

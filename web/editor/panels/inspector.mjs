@@ -10,12 +10,13 @@
  */
 import { assign, chosen, update as updateSelected } from "../controller/edits.mjs";
 import { EASINGS, LIMITS } from "../model/document.mjs";
-import { el } from "../view/dom.mjs";
+import { clipLength } from "../model/frames.mjs";
 import { bounds } from "../model/geometry.mjs";
-import { mapTracks, movePoints, selectedPoints } from "../model/tracks.mjs";
-import { resized, setKey, withRange } from "../model/timing.mjs";
+import { editableSelection } from "../model/layers.mjs";
 import { onlyPoint } from "../model/selection.mjs";
-import { editableSelection } from "../model/store.mjs";
+import { resized, setKey, withRange } from "../model/timing.mjs";
+import { mapTracks, movePoints, selectedPoints } from "../model/tracks.mjs";
+import { el } from "../view/dom.mjs";
 
 const SHOWN = /** @type {const} */ (["doc", "selection", "entity", "readOnly"]);
 
@@ -150,8 +151,7 @@ function clipFields(store, t, forced) {
     disabled: readOnly || forced[key] !== undefined,
     title: forced[key] === undefined ? t(key) : `${t(key)}: ${t("fromGraph")}`,
   });
-  const frames = (/** @type {number} */ v) =>
-    size({ frames: Math.min(LIMITS.frames, Math.max(1, Math.round((v - 1) / 4) * 4 + 1)) });
+  const frames = (/** @type {number} */ v) => size({ frames: clipLength(v) });
   return [
     number(
       t("width"),

@@ -6,16 +6,18 @@
  * @typedef {import("../model/types.mjs").Track} Track
  * @typedef {import("../model/store.mjs").Store} Store
  * @typedef {import("../model/store.mjs").State} State
+ * @typedef {import("../labels/icons.mjs").IconName} IconName
  * @typedef {import("../labels/strings.mjs").Translate} Translate
+ * @typedef {import("../labels/strings.mjs").Word} Word
  */
 import { newEntity, toggleFlag } from "../controller/edits.mjs";
-import { isName } from "../model/document.mjs";
-import { el, iconButton, setPressed } from "../view/dom.mjs";
+import { isName, LIMITS } from "../model/document.mjs";
 import { colorsOf, moveEntity, moveTrack, removeEntity, updateEntity } from "../model/entities.mjs";
-import { removeTracks } from "../model/tracks.mjs";
+import { isVisible, layerKey } from "../model/layers.mjs";
 import { tooFast } from "../model/sampling.mjs";
 import { allPoints, isWhole, toggle } from "../model/selection.mjs";
-import { isVisible, layerKey } from "../model/store.mjs";
+import { removeTracks } from "../model/tracks.mjs";
+import { el, iconButton, setPressed } from "../view/dom.mjs";
 
 /** What the list shows; it is rebuilt when one of these has changed. */
 const SHOWN = /** @type {const} */ ([
@@ -160,79 +162,66 @@ function trackRow(store, t, track) {
   return row;
 }
 
-/** @param {Store} store @param {Translate} t @param {string} id */
-function entityActions(store, t, id) {
-  const edit = (/** @type {(doc: Doc) => Doc} */ change) => () =>
-    store.edit(change(store.state.doc));
+/**
+ * Move up, move down, delete.
+ * @param {Store} store
+ * @param {Translate} t
+ * @param {Word} removing what deleting is called
+ * @param {(doc: Doc, step: number) => Doc} move
+ * @param {(doc: Doc) => Doc} remove
+ */
+function actions(store, t, removing, move, remove) {
+  const button = (
+    /** @type {IconName} */ icon,
+    /** @type {Word} */ label,
+    /** @type {(doc: Doc) => Doc} */ change,
+  ) => iconButton(icon, t(label), () => store.edit(change(store.state.doc)));
   return el(
     "span",
     { class: "tora2-actions" },
-    iconButton(
-      "up",
-      t("moveUp"),
-      edit((doc) => moveEntity(doc, id, -1)),
-    ),
-    iconButton(
-      "down",
-      t("moveDown"),
-      edit((doc) => moveEntity(doc, id, 1)),
-    ),
-    iconButton(
-      "trash",
-      t("deleteEntity"),
-      edit((doc) => removeEntity(doc, id)),
-    ),
+    button("up", "moveUp", (doc) => move(doc, -1)),
+    button("down", "moveDown", (doc) => move(doc, 1)),
+    button("trash", removing, remove),
+  );
+}
+
+/** @param {Store} store @param {Translate} t @param {string} id */
+function entityActions(store, t, id) {
+  return actions(
+    store,
+    t,
+    "deleteEntity",
+    (doc, step) => moveEntity(doc, id, step),
+    (doc) => removeEntity(doc, id),
   );
 }
 
 /** @param {Store} store @param {Translate} t @param {string} id */
 function trackActions(store, t, id) {
-  const edit = (/** @type {(doc: Doc) => Doc} */ change) => () =>
-    store.edit(change(store.state.doc));
-  return el(
-    "span",
-    { class: "tora2-actions" },
-    iconButton(
-      "up",
-      t("moveUp"),
-      edit((doc) => moveTrack(doc, id, -1)),
-    ),
-    iconButton(
-      "down",
-      t("moveDown"),
-      edit((doc) => moveTrack(doc, id, 1)),
-    ),
-    iconButton(
-      "trash",
-      t("delete"),
-      edit((doc) => removeTracks(doc, [id])),
-    ),
+  return actions(
+    store,
+    t,
+    "delete",
+    (doc, step) => moveTrack(doc, id, step),
+    (doc) => removeTracks(doc, [id]),
   );
 }
 
+/** @type {Readonly<Record<"hidden" | "locked", Record<"on" | "off", {icon: IconName, label: Word}>>>} */
+const FLAGS = Object.freeze({
+  hidden: { on: { icon: "eyeOff", label: "show" }, off: { icon: "eye", label: "hide" } },
+  locked: { on: { icon: "lock", label: "unlock" }, off: { icon: "unlock", label: "lock" } },
+});
+
 /** @param {Store} store @param {Translate} t @param {string} key */
 function flags(store, t, key) {
-  const { state } = store;
-  const hidden = state.hidden.has(key);
-  const locked = state.locked.has(key);
-  return [
-    iconButton(
-      hidden ? "eyeOff" : "eye",
-      t(hidden ? "show" : "hide"),
-      () => toggleFlag(store, key, "hidden"),
-      {
-        class: `tora2-button tora2-flag${hidden ? " tora2-on" : ""}`,
-      },
-    ),
-    iconButton(
-      locked ? "lock" : "unlock",
-      t(locked ? "unlock" : "lock"),
-      () => toggleFlag(store, key, "locked"),
-      {
-        class: `tora2-button tora2-flag${locked ? " tora2-on" : ""}`,
-      },
-    ),
-  ];
+  return /** @type {const} */ (["hidden", "locked"]).map((what) => {
+    const on = store.state[what].has(key);
+    const { icon, label } = FLAGS[what][on ? "on" : "off"];
+    return iconButton(icon, t(label), () => toggleFlag(store, key, what), {
+      class: `tora2-button tora2-flag${on ? " tora2-on" : ""}`,
+    });
+  });
 }
 
 /** @param {Store} store @param {Translate} t @param {Entity} entity */
@@ -241,7 +230,7 @@ function nameField(store, t, entity) {
     class: "tora2-name",
     type: "text",
     value: entity.name,
-    maxLength: 80,
+    maxLength: LIMITS.name,
     spellcheck: false,
     disabled: store.state.readOnly,
     "aria-label": t("entityName"),

@@ -9,14 +9,14 @@
  * @typedef {{title: string, items: Item[]}} Section
  */
 import { COMMANDS, isEnabled, perform } from "../controller/commands.mjs";
-import { emptyDocument } from "../model/document.mjs";
-import { DocumentError } from "../model/fields.mjs";
-import { el } from "../view/dom.mjs";
 import { EXPORTS } from "../formats/exporting.mjs";
 import { chooseFiles, download, takeFiles } from "../input/files.mjs";
-import { addTrack } from "../model/tracks.mjs";
+import { emptyDocument } from "../model/document.mjs";
+import { DocumentError } from "../model/fields.mjs";
 import { wholeTracks } from "../model/selection.mjs";
 import { TEMPLATES } from "../model/templates.mjs";
+import { addTrack } from "../model/tracks.mjs";
+import { el } from "../view/dom.mjs";
 
 const EDITS = /** @type {const} */ ([
   "duplicate",

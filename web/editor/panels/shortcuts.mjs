@@ -3,8 +3,8 @@
  *
  * @typedef {import("../labels/strings.mjs").Translate} Translate
  */
-import { el, iconButton } from "../view/dom.mjs";
 import { KEYS } from "../controller/keyboard.mjs";
+import { el, iconButton } from "../view/dom.mjs";
 
 /** @param {Translate} t */
 export function createShortcuts(t) {

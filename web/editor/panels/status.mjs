@@ -5,10 +5,10 @@
  * @typedef {import("../model/store.mjs").Store} Store
  * @typedef {import("../labels/strings.mjs").Translate} Translate
  */
-import { el, icon } from "../view/dom.mjs";
-import { selectedPoints } from "../model/tracks.mjs";
 import { tooFast } from "../model/sampling.mjs";
 import { onlyPoint } from "../model/selection.mjs";
+import { selectedPoints } from "../model/tracks.mjs";
+import { el, icon } from "../view/dom.mjs";
 
 const SPOKEN_FOR_MS = 5000;
 

@@ -5,11 +5,11 @@
  * @typedef {import("../labels/strings.mjs").Translate} Translate
  * @typedef {import("../view/theme.mjs").Theme} Theme
  */
+import { TimelineController } from "../controller/timelinecontrol.mjs";
+import { ROW, rowsOf, RULER } from "../controller/timelinehit.mjs";
+import { listen } from "../input/pointers.mjs";
 import { measure, prepare } from "../view/canvas.mjs";
 import { el } from "../view/dom.mjs";
-import { listen } from "../input/pointers.mjs";
-import { ROW, rowsOf, RULER } from "../controller/timelinehit.mjs";
-import { TimelineController } from "../controller/timelinecontrol.mjs";
 import { paintTimeline } from "../view/timelineview.mjs";
 import { createButtons } from "./buttons.mjs";
 

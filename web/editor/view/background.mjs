@@ -19,8 +19,8 @@ const FAR_S = 1e6;
 export class Background {
   /**
    * @param {() => void} changed
-   * @param {(file: File) => Promise<string | null>} lend gives a file an address on the server, for
-   *   as long as that runs
+   * @param {(file: File) => Promise<string | null>} lend gives a file an address on the server,
+   *   which holds until the server stops
    */
   constructor(changed, lend) {
     this.changed = changed;

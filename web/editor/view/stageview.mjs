@@ -9,9 +9,9 @@
  */
 import { gripsOf, selectionBox } from "../controller/hit.mjs";
 import { colorsOf } from "../model/entities.mjs";
-import { isVisible } from "../model/store.mjs";
-import { paintNow, paintTrack, sketchTrack } from "./trackview.mjs";
+import { isVisible } from "../model/layers.mjs";
 import { toCss } from "../model/viewport.mjs";
+import { paintNow, paintTrack, sketchTrack } from "./trackview.mjs";
 
 /** As much of an entity's name as the hover shows. */
 const NAME = 24;

@@ -29,9 +29,9 @@ let current = null;
 const followers = new Set();
 
 /**
- * Hear of a change of the host's palette.
+ * Call back when the host's palette changes.
  * @param {() => void} changed
- * @returns {() => void} to hear no more
+ * @returns {() => void} stops it
  */
 export function followTheme(changed) {
   if (!followers.size) {

@@ -6,8 +6,8 @@
  * @typedef {import("../model/sampling.mjs").Sampled} Sampled
  */
 import { flatten, pointAt } from "../model/geometry.mjs";
-import { paintPoints } from "./pointview.mjs";
 import { sampleTrack, SPEED_LIMIT, tooFast, visibleAt } from "../model/sampling.mjs";
+import { paintPoints } from "./pointview.mjs";
 
 /** A path is drawn by chords of at most this many css pixels and of this much turning, in radians. */
 const CHORD = 12;
@@ -52,7 +52,7 @@ export function paintTrack(surface, track, color, strong) {
 }
 
 /**
- * A track in a hurry, for dragging thousands of points: hairlines, which cost a twentieth of wide
+ * A quick sketch of a track, for dragging thousands of points: hairlines, which cost a twentieth of wide
  * strokes where no graphics card helps, and squares.
  * @param {Surface} surface
  * @param {Track} track
