@@ -157,9 +157,6 @@ export const STRINGS = {
   full: ["There is room for no more", "已达上限"],
 };
 
-/** @type {Readonly<Record<string, readonly [string, string]>>} */
-const BY_NAME = STRINGS;
-
 /**
  * @param {string} language a BCP 47 tag
  * @returns {Translate}
@@ -167,7 +164,7 @@ const BY_NAME = STRINGS;
 export function translator(language) {
   const column = language.toLowerCase().startsWith("zh") ? 1 : 0;
   return (key, values = {}) => {
-    const entry = BY_NAME[key];
+    const entry = STRINGS[key];
     if (!entry) throw new Error(`no string is called ${key}`);
     return entry[column].replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
   };
