@@ -45,11 +45,11 @@ def polyline(points: Array, curve: str) -> Polyline:
 def _spline(points: Array) -> tuple[Array, npt.NDArray[np.int64]]:
     """Centripetal Catmull-Rom through [n, 2] points: vertices and each point's index among them.
 
-    Every segment is flattened at equal steps of its knot parameter. The pyramid of Barry and Goldman
-    ("A recursive evaluation algorithm for a class of Catmull-Rom splines", 1988) is evaluated as
-    the cubic Hermite polynomial it equals, which takes a fifth of the time. The end points get a phantom
-    neighbour by reflection, and so does a segment beside a coincident pair, which itself adds only
-    its end.
+    Every segment is flattened at equal steps of its knot parameter. The pyramid of Barry and
+    Goldman ("A recursive evaluation algorithm for a class of Catmull-Rom splines", 1988) is
+    evaluated as the cubic Hermite polynomial it equals, in a fifth of the time. The end points get
+    a phantom neighbour by reflection, and so does a segment beside a coincident pair, which itself
+    adds only its end.
     """
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
     p1, p2 = points[:-1], points[1:]
