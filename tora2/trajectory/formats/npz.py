@@ -23,6 +23,7 @@ MAX_MEMBERS = 64
 MAX_MEMBER = MAX_TRACKS * MAX_FRAMES * 2 * 8 + 4096
 
 _ENTRY = b"PK\x01\x02"  # begins every entry of a zip's directory
+_BROKEN = "not a complete .npz file"
 _MAGIC = b"\x93NUMPY"
 _HEADER = {
     "descr": r"'([<>|=]?(?:[iu][1248]|f[248]|b1))'",
@@ -60,7 +61,7 @@ def read_npz(content: bytes) -> dict[str, _Array]:
         OverflowError,
         RuntimeError,  # of an encrypted member; NotImplementedError of an unknown version
     ) as error:
-        raise ValueError(f"not a complete .npz file ({show(str(error))})") from error
+        raise ValueError(f"{_BROKEN} ({show(str(error))[1:-1]})") from error
 
 
 def write_npz(path: Path, track_path: _Array, track_visibility: _Array) -> None:
@@ -89,11 +90,12 @@ def _array(data: bytes, name: str) -> _Array:
     found = {key: re.search(f"'{key}': {form}", header) for key, form in _HEADER.items()}
     kind, order, shape = (match and match[1] for match in found.values())
     if kind is None or order is None or shape is None:
-        raise ValueError(f"{name} is an array of {show(header)}, expected plain numbers")
+        given = re.search("'descr': '([^']*)'", header)
+        raise refuse(name, given[1] if given else header, "an array of plain numbers")
     dtype = np.dtype(kind)
     sizes = tuple(int(size) for size in re.findall(r"\d+", shape))
     count = math.prod(sizes)
     if count * dtype.itemsize > len(data) - offset:
-        raise ValueError(f"{name} ends before its {count} numbers, expected a whole array")
+        raise ValueError(f"{_BROKEN} ({name} ends before its {count} numbers)")
     flat = np.frombuffer(data, dtype, count, offset)
     return flat.reshape(sizes, order="F" if order == "True" else "C")

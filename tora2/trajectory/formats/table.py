@@ -103,8 +103,8 @@ def _place(row: dict[str, str], number: int) -> tuple[float, float] | None:
     visible = row.get("visible", "1").lower()
     if visible not in _WORDS:
         raise ValueError(f"line {number}: visible is {show(visible)}, expected 0 or 1")
-    place = (_number(row["x"], f"line {number}: x"), _number(row["y"], f"line {number}: y"))
-    return place if _WORDS[visible] else None
+    x, y = _number(row, "x", number), _number(row, "y", number)
+    return (x, y) if _WORDS[visible] else None
 
 
 def _runs(track: dict[int, tuple[float, float] | None]) -> list[Run]:
@@ -117,8 +117,9 @@ def _runs(track: dict[int, tuple[float, float] | None]) -> list[Run]:
     return [run for run in runs if run]
 
 
-def _number(text: str, path: str) -> float:
+def _number(row: dict[str, str], axis: str, number: int) -> float:
+    text = row[axis]
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
-        raise ValueError(f"{path} is {show(text)}, expected a finite number")
+        raise ValueError(f"line {number}: {axis} is {show(text)}, expected a finite number")
     return value
