@@ -1,4 +1,12 @@
-"""Trajectory files: what other tools write becomes a document, and back."""
+"""Trajectory files: what other tools write becomes a document, and back.
+
+The editor reads them by the same rule (web/editor); tests/fixtures/foreign_paths.json holds both:
+
+- Tora's text has no times: its points are thinned or spread over `frames` as Tora does it.
+- Point lists, TRACKS and CSV have a point for every frame, so they have a length of their own,
+  rounded up to one that a document can have; beyond its last point a track is not visible.
+- All of them are in pixels of `width` x `height`, but for Tora's, whose canvas is 256 x 256.
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ...fields import refuse, show
 from ..document import MAX_FRAMES, MAX_TRACKS, TrajectoryDocument
 from ..sampling import Tracks
 from .samples import from_arrays
@@ -32,10 +33,11 @@ def from_host(tracks: Mapping[str, object], size: tuple[int, int]) -> Trajectory
     Raises:
         ValueError: if the shapes are not the host's, or a visible point is not finite.
     """
+    if not isinstance(tracks, Mapping):
+        raise refuse("TRACKS", tracks, "an object with track_path")
     if "track_path" not in tracks:
-        raise ValueError(
-            f"TRACKS holds {', '.join(map(str, tracks)) or 'nothing'}, expected track_path"
-        )
+        held = show(list(tracks)) if tracks else "nothing"
+        raise ValueError(f"TRACKS holds {held}, expected track_path")
     path = _array(tracks["track_path"], "track_path")
     if path.ndim != 3 or path.shape[2] != 2:
         raise ValueError(f"track_path has the shape {path.shape}, expected [T, N, 2]")

@@ -40,15 +40,15 @@ def _kept(paths: Iterable[Path]) -> Iterator[None]:
         if there:
             beside = tempfile.TemporaryDirectory(prefix=".", dir=there[0].parent)
             folder = Path(stack.enter_context(beside))
-            kept = {path: _copied(path, folder / path.name) for path in there}
-        new = [path for path in paths if path not in kept and not os.path.lexists(path)]
+            kept = {path.resolve(): _copied(path, folder / path.name) for path in there}
+        new = [path for path in paths if not os.path.lexists(path)]
         try:
             yield
         except BaseException:
             for path in new:
                 path.unlink(missing_ok=True)
             for path, copy in kept.items():
-                os.replace(copy, path.resolve())
+                os.replace(copy, path)
             raise
 
 
