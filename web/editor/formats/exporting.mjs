@@ -5,10 +5,8 @@
  * @typedef {{name: string, type: string, text: string}} File
  */
 import { DocumentError } from "../model/fields.mjs";
+import { TORA_CANVAS } from "./tora.mjs";
 import { sampleTrack, visibleAt } from "../model/sampling.mjs";
-
-/** Tora's txt files live on a canvas of 256 x 256 and know only its pixels. */
-const TORA_CANVAS = 256;
 
 /** @param {number} value */
 function rounded(value) {

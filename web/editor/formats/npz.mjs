@@ -1,27 +1,37 @@
 /**
- * Reading NumPy's .npz: a zip of arrays. Only as much of either as `np.savez` and
- * `np.savez_compressed` write; bounds as in `tora2.trajectory.formats`.
+ * NumPy's .npz as far as TRACKS needs it: two arrays of numbers, whatever else the zip holds. Bounds
+ * and refusals are those of `tora2.trajectory.formats.npz`.
  *
  * @typedef {{name: string, method: number, packed: number, size: number, offset: number}} Member
+ * @typedef {{shape: number[], values: ArrayLike<number>}} Numbers in C order
  */
 import { LIMITS } from "../model/document.mjs";
-import { DocumentError } from "../model/fields.mjs";
+import { DocumentError, refuse, show } from "../model/fields.mjs";
 
+const ARRAYS = ["track_path", "track_visibility"];
+const MAX_MEMBERS = 64;
 const MAX_MEMBER = LIMITS.tracks * LIMITS.frames * 2 * 8 + 4096;
+const MAX_COMMENT = 0xffff;
 const END = 0x06054b50;
 const ENTRY = 0x02014b50;
 const BROKEN = "not a complete .npz file";
 const STORED = 0;
 const DEFLATED = 8;
 
-/** @type {Record<string, (view: DataView, at: number) => number>} by NumPy's name, with its bytes */
+/** @type {Record<string, (view: DataView, at: number, little: boolean) => number>} by NumPy's name */
 const NUMBERS = {
-  "<f8": (view, at) => view.getFloat64(at, true),
-  "<f4": (view, at) => view.getFloat32(at, true),
-  "<i8": (view, at) => Number(view.getBigInt64(at, true)),
-  "<i4": (view, at) => view.getInt32(at, true),
-  "|b1": (view, at) => view.getUint8(at),
-  "|u1": (view, at) => view.getUint8(at),
+  f8: (view, at, little) => view.getFloat64(at, little),
+  f4: (view, at, little) => view.getFloat32(at, little),
+  f2: (view, at, little) => half(view.getUint16(at, little)),
+  i8: (view, at, little) => Number(view.getBigInt64(at, little)),
+  i4: (view, at, little) => view.getInt32(at, little),
+  i2: (view, at, little) => view.getInt16(at, little),
+  i1: (view, at) => view.getInt8(at),
+  u8: (view, at, little) => Number(view.getBigUint64(at, little)),
+  u4: (view, at, little) => view.getUint32(at, little),
+  u2: (view, at, little) => view.getUint16(at, little),
+  u1: (view, at) => view.getUint8(at),
+  b1: (view, at) => view.getUint8(at),
 };
 
 /** @param {ArrayBuffer} buffer */
@@ -30,24 +40,20 @@ export function isNpz(buffer) {
 }
 
 /**
- * The arrays whose names begin with `track_`, as nested lists.
+ * Those of `track_path` and `track_visibility` that a file holds; nothing else in it is unpacked.
  * @param {ArrayBuffer} buffer
- * @returns {Promise<Record<string, unknown>>}
+ * @returns {Promise<Record<string, Numbers>>}
  * @throws {DocumentError}
  */
 export async function readNpz(buffer) {
   const view = new DataView(buffer);
   try {
-    /** @type {Record<string, unknown>} */
+    const members = new Map(membersOf(view).map((one) => [one.name.replace(/\.npy$/, ""), one]));
+    /** @type {Record<string, Numbers>} */
     const result = {};
-    for (const member of membersOf(view)) {
-      if (!member.name.startsWith("track_")) continue;
-      if (member.size > MAX_MEMBER) {
-        const size = `${member.size} bytes, expected at most ${MAX_MEMBER}`;
-        throw new DocumentError(`${member.name} is ${size}`);
-      }
-      const name = member.name.replace(/\.npy$/, "");
-      result[name] = readNpy(new DataView(await unpacked(view, member)), name);
+    for (const name of ARRAYS) {
+      const member = members.get(name);
+      if (member) result[name] = readNpy(new DataView(await unpacked(view, member)), name);
     }
     return result;
   } catch (error) {
@@ -59,9 +65,13 @@ export async function readNpz(buffer) {
 /** The zip's own list of its members. @param {DataView} view @returns {Member[]} */
 function membersOf(view) {
   let end = view.byteLength - 22;
-  while (end >= 0 && view.getUint32(end, true) !== END) end--;
-  if (end < 0) throw new DocumentError(BROKEN);
+  const first = Math.max(0, end - MAX_COMMENT);
+  while (end >= first && view.getUint32(end, true) !== END) end--;
+  if (end < first) throw new DocumentError(BROKEN);
   const count = view.getUint16(end + 10, true);
+  if (count > MAX_MEMBERS) {
+    throw new DocumentError(`the file has ${count} members, expected at most ${MAX_MEMBERS}`);
+  }
   let at = view.getUint32(end + 16, true);
   /** @type {Member[]} */
   const result = [];
@@ -83,46 +93,91 @@ function membersOf(view) {
 
 /** @param {DataView} view @param {Member} member @returns {Promise<ArrayBuffer>} */
 async function unpacked(view, { name, method, packed, size, offset }) {
+  if (size > MAX_MEMBER) {
+    const expected = `expected at most ${MAX_MEMBER}`;
+    throw new DocumentError(`${show(name)} is ${size} bytes, ${expected}`);
+  }
+  if (method !== STORED && method !== DEFLATED) {
+    throw refuse(`the compression of ${show(name)}`, method, "0 (none) or 8 (deflate)");
+  }
   const start = offset + 30 + view.getUint16(offset + 26, true) + view.getUint16(offset + 28, true);
   const bytes = new Uint8Array(/** @type {ArrayBuffer} */ (view.buffer), start, packed);
-  if (method === STORED) return bytes.slice().buffer;
-  if (method !== DEFLATED) throw new DocumentError(`${name} is packed in a way that is not known`);
+  const result = method === STORED ? bytes.slice(0, size) : await inflated(bytes, size);
+  if (result.length !== size) throw new DocumentError(BROKEN);
+  return result.buffer;
+}
+
+/**
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @param {number} size no more than this is unpacked
+ */
+async function inflated(bytes, size) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   const result = new Uint8Array(size);
   let filled = 0;
   const reader = stream.getReader();
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    result.set(part.value, filled); // a RangeError where it is longer than it said
+    if (filled + part.value.length > size) {
+      await reader.cancel();
+      throw new DocumentError(BROKEN);
+    }
+    result.set(part.value, filled);
     filled += part.value.length;
   }
-  if (filled !== size) throw new DocumentError(BROKEN);
-  return result.buffer;
+  return result.subarray(0, filled);
 }
 
-/** @param {DataView} view @param {string} name @returns {unknown} nested lists of numbers */
+/** @param {DataView} view @param {string} name @returns {Numbers} */
 function readNpy(view, name) {
+  if (view.getUint32(0) !== 0x934e554d) throw new DocumentError(`${name} is not a NumPy array`);
   const wide = view.getUint8(6) > 1;
   const length = wide ? view.getUint32(8, true) : view.getUint16(8, true);
   const start = wide ? 12 : 10;
-  const head = new TextDecoder("latin1").decode(new Uint8Array(view.buffer, start, length));
-  const type = /'descr': '([^']*)'/.exec(head)?.[1] ?? "";
+  const offset = start + length;
+  const shown = Math.min(length, 4096, view.byteLength - start);
+  const head = new TextDecoder("latin1").decode(new Uint8Array(view.buffer, start, shown));
+  const descr = /'descr': '([^']*)'/.exec(head)?.[1] ?? "nothing";
+  const [, order, type = ""] = /^([<>|=]?)([a-z]\d)$/.exec(descr) ?? [];
+  const turned = /'fortran_order': (True|False)/.exec(head)?.[1];
+  const sizes = /'shape': \(((?:\d{1,9}, ?){0,3}(?:\d{1,9})?)\)/.exec(head)?.[1];
   const read = NUMBERS[type];
-  const shape = /'shape': \(([\d, ]*)\)/.exec(head)?.[1].match(/\d+/g)?.map(Number);
-  if (!read || !shape || !head.includes("'fortran_order': False")) {
-    throw new DocumentError(`${name} is an array of ${type || "nothing"}, expected plain numbers`);
+  if (!read || !turned || sizes === undefined) {
+    const kind = descr.slice(0, 20);
+    throw new DocumentError(`${name} is an array of ${kind}, expected plain numbers`);
   }
-  const width = Number(type.slice(2));
-  let at = start + length;
-  /** @param {number} axis @returns {unknown[]} */
-  const nested = (axis) =>
-    Array.from({ length: shape[axis] }, () => {
-      if (axis + 1 < shape.length) return nested(axis + 1);
-      const value = read(view, at);
-      at += width;
-      return value;
-    });
-  if (shape.reduce((product, n) => product * n, width) > view.byteLength - at) {
-    throw new DocumentError(BROKEN);
+  const shape = (sizes.match(/\d+/g) ?? []).map(Number);
+  const width = Number(type.slice(1));
+  const count = shape.reduce((product, n) => product * n, 1);
+  if (count * width > view.byteLength - offset) {
+    throw new DocumentError(`${BROKEN} (${name} ends before its ${count} numbers)`);
   }
-  return nested(0);
+  const values = new Float64Array(count);
+  for (let i = 0; i < count; i++) values[i] = read(view, offset + i * width, order !== ">");
+  return { shape, values: turned === "True" ? transposed(values, shape) : values };
+}
+
+/** Fortran order to C order. @param {Float64Array} values @param {number[]} shape */
+function transposed(values, shape) {
+  const result = new Float64Array(values.length);
+  for (let i = 0; i < result.length; i++) {
+    let from = 0;
+    let rest = i;
+    for (let axis = shape.length - 1, below = values.length; axis >= 0; axis--) {
+      below /= shape[axis];
+      from += (rest % shape[axis]) * below;
+      rest = Math.floor(rest / shape[axis]);
+    }
+    result[i] = values[from];
+  }
+  return result;
+}
+
+/** A 16-bit float. @param {number} bits */
+function half(bits) {
+  const sign = bits >> 15 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }

@@ -3,14 +3,13 @@
  *
  * @typedef {import("./target.mjs").Target} Editor
  * @typedef {import("../model/types.mjs").Doc} Doc
+ * @typedef {import("../formats/importing.mjs").Imported} Imported
  */
 import { insert } from "../controller/edits.mjs";
 import { DocumentError } from "../model/fields.mjs";
 import { el } from "../view/dom.mjs";
-import { importNpz, importText } from "../formats/importing.mjs";
-import { isNpz } from "../formats/npz.mjs";
-
-const MAX_FILE = 32 * 1024 * 1024;
+import { checkSize } from "../formats/foreign.mjs";
+import { importBytes, importText } from "../formats/importing.mjs";
 
 /**
  * @param {string} accept
@@ -35,21 +34,23 @@ export function download({ name, type, text }) {
  * @param {string} text
  */
 export function takeText(editor, text) {
-  void take(editor, async (doc) => importText(text, doc));
+  void take(editor, (doc) => importText(text, doc));
 }
 
 /**
  * @param {Editor} editor
- * @param {(doc: Doc) => Promise<Doc>} read
+ * @param {(doc: Doc) => Imported | Promise<Imported>} read
  */
 async function take({ store, status, t }, read) {
   if (store.state.readOnly) return;
   try {
-    const fragment = await read(store.state.doc);
-    const n = insert(store, fragment);
-    status.say(n < fragment.tracks.length ? t("full") : t("imported", { n }));
+    const { document, lost } = await read(store.state.doc);
+    const n = insert(store, document);
+    if (n < document.tracks.length) status.say(t("full"));
+    else status.say(lost ? t("importedPart", { n, lost }) : t("imported", { n }));
   } catch (error) {
-    if (!(error instanceof DocumentError)) throw error;
+    // A DOMException: the file has gone or may not be read.
+    if (!(error instanceof DocumentError || error instanceof DOMException)) throw error;
     status.say(t("importFailed", { reason: error.message }));
   }
 }
@@ -59,15 +60,11 @@ export async function takeFiles(editor, files) {
   for (const file of files) {
     if (/^(image|video)\//.test(file.type)) {
       if (!(await editor.background.show(file))) editor.status.say(editor.t("backgroundFailed"));
-    } else if (file.size > MAX_FILE) {
-      const reason = `${file.size} bytes, expected at most ${MAX_FILE}`;
-      editor.status.say(editor.t("importFailed", { reason }));
     } else {
-      const buffer = await file.arrayBuffer();
-      const text = () => new TextDecoder().decode(buffer);
-      await take(editor, async (doc) =>
-        isNpz(buffer) ? importNpz(buffer, doc) : importText(text(), doc),
-      );
+      await take(editor, async (doc) => {
+        checkSize(file.size);
+        return importBytes(await file.arrayBuffer(), doc);
+      });
     }
   }
 }

@@ -88,6 +88,10 @@ export const STRINGS = {
   pasteClipboard: ["Paste", "粘贴"],
   importFailed: ["Nothing was imported: {reason}", "未导入任何内容：{reason}"],
   imported: ["{n} tracks added", "已添加 {n} 条轨迹"],
+  importedPart: [
+    "{n} tracks added; as in Tora, the last {lost} points do not fit the frames",
+    "已添加 {n} 条轨迹；与 Tora 相同，末尾 {lost} 个点超出帧数",
+  ],
   exportAs: ["Export", "导出"],
   exportDocument: ["Trajectory document (JSON)", "轨迹文档 (JSON)"],
   exportPoints: ["Point lists (KJNodes, Wan, LTXV)", "点列表（KJNodes、Wan、LTXV）"],
