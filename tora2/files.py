@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -216,7 +217,13 @@ def _pour(temporary: Path, path: PathLike) -> None:
 
 
 def _ask_the_disk(temporary: Path, path: PathLike, error: Exception) -> None:
-    """Raise the system's own refusal if the temporary file cannot grow; else return."""
+    """Raise the system's own refusal, if that is what made a writer fail; else return.
+
+    Rust names its number. For others the file is made to grow, which a full disk refuses again.
+    """
+    if named := re.search(r"\(os error (\d+)\)", str(error)):
+        number = int(named[1])
+        raise OSError(number, os.strerror(number), os.fspath(path)) from error
     try:
         with temporary.open("ab") as file:
             file.write(bytes(_PROBE))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from disks import small_disk
 from safetensors.torch import save_file
 
 from tora2.files import atomic_path, check_writable, read_bounded, regular_file
@@ -258,31 +259,16 @@ WRITERS = {
 }
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB, where one may be mounted."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(command, capture_output=True).returncode == 0
-    except OSError:
-        mounted = False
-    if not mounted:
-        pytest.skip("needs the right to mount")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)  # torch lets go of it later
-
-
 @pytest.mark.parametrize("writer", WRITERS)
-def test_a_disk_that_is_really_full(small_disk: Path, writer: str) -> None:
-    target = small_disk / "model.safetensors"
-    target.write_text("old")
-    with pytest.raises(OSError) as error, atomic_path(target) as temporary:
-        WRITERS[writer](temporary)
-    assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(target))
-    assert target.read_text() == "old"
-    assert list(small_disk.iterdir()) == [target]
+def test_a_disk_that_is_really_full(tmp_path: Path, writer: str) -> None:
+    with small_disk(tmp_path, "1m") as disk:
+        target = disk / "model.safetensors"
+        target.write_text("old")
+        with pytest.raises(OSError) as error, atomic_path(target) as temporary:
+            WRITERS[writer](temporary)
+        assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(target))
+        assert target.read_text() == "old"
+        assert list(disk.iterdir()) == [target]
 
 
 @needs_unix
