@@ -10,8 +10,8 @@ from comfy.model_patcher import ModelPatcher
 
 from ...tora2.checkpoints import convert_transformer, read_transformer
 from ...tora2.checkpoints.assigning import SCALED
+from ...tora2.checkpoints.cogvideox_keys import find_transformer, refuse_other_bases
 from ...tora2.checkpoints.folders import read_transformer_weights
-from ...tora2.checkpoints.transformer_keys import find_transformer, refuse_other_bases
 from .corrections import correct, without_learned_position
 
 WEIGHT_TYPES = ("default", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from .cogvideox_keys import find_transformer
 from .motion_keys import PARTS, motion_tensors, parts_of
-from .transformer_keys import find_transformer
 
 OURS = ("personalization.", "cross_attention.", "binder.", "splat.", "to_context.")
 

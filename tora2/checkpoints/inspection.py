@@ -16,13 +16,13 @@ from ..models.config import CAPABILITIES
 from . import sources
 from .adapter_format import empty_adapter, is_adapter_file, read_config
 from .assigning import check_plain
+from .cogvideox_config import transformer_config
+from .cogvideox_keys import convert_transformer, find_transformer
 from .contents import contents, describe
 from .folders import read_adapter_weights, read_transformer_weights
 from .motion_keys import PARTS, motion_config, motion_tensors, parts_of
 from .sources import BUNDLED, Source
 from .split_files import find_sibling
-from .transformer_config import transformer_config
-from .transformer_keys import convert_transformer, find_transformer
 from .weights import GGUF_ADVICE, Weights, is_gguf, read_file
 
 BUNDLED_KEYS = ("width", "height", "frames", "fps", "words")

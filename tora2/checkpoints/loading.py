@@ -10,12 +10,12 @@ from torch import Tensor
 from ..models.adapter import Tora2Adapter
 from .adapter_format import adapter_from, empty_adapter, is_adapter_file
 from .assigning import assign, check_plain, stored_dtype
+from .cogvideox_config import transformer_config
+from .cogvideox_keys import convert_transformer, find_transformer
 from .contents import OURS, describe
 from .folders import read_adapter_weights, read_transformer_weights
 from .motion_keys import motion_config, motion_tensors, parts_of
 from .split_files import find_sibling
-from .transformer_config import transformer_config
-from .transformer_keys import convert_transformer, find_transformer
 
 
 def load_adapter(path: str | os.PathLike[str], dtype: torch.dtype | None = None) -> Tora2Adapter:

@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 
 from ..checkpoints import inspect
 from ..checkpoints.assigning import SCALED
+from ..checkpoints.cogvideox_keys import find_transformer
 from ..checkpoints.inspection import Inspection
-from ..checkpoints.transformer_keys import find_transformer
 from ..checkpoints.weights import is_gguf, read_file
 from . import tasks
 

@@ -81,7 +81,7 @@ def find_transformer(names: Iterable[str]) -> TransformerNames | None:
 def convert_transformer(
     state_dict: Mapping[str, Tensor], to: str = "diffusers"
 ) -> dict[str, Tensor]:
-    """Rename a CogVideoX-1.0 transformer's tensors (TORA_FACTS 2.4).
+    """Rename a CogVideoX-1.0 transformer's tensors.
 
     The layout given is told by its names: SAT, diffusers or ComfyUI, behind any common prefix.
     SAT's packed query-key-value and 12-part modulation are split. Left out: SAT's buffers, all that
