@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from safetensors.torch import save_file
 
-from ..fields import finite, integer, load_json, mapping, sequence, show, text
+from ..fields import load_json, mapping, show
 from ..files import atomic_path
 from ..models.adapter import Tora2Adapter, Tora2Config
 from .assigning import assign, stored_dtype
@@ -18,7 +18,6 @@ from .weights import Weights
 FORMAT = "tora2"
 VERSION = 1
 MAX_CONFIG = 64 * 1024
-MAX_SIZE = 65_536
 
 
 def save_adapter(
@@ -86,19 +85,8 @@ def parse_config(value: object) -> Tora2Config:
     Raises:
         ValueError: if a field is unknown, of another type or out of bounds.
     """
-    defaults = Tora2Config().to_dict()
-    values: dict[str, object] = {}
-    for key, item in mapping(value, "tora2_config", (), defaults).items():
-        if key == "capabilities":
-            items = sequence(item, key, 1, 3)
-            values[key] = tuple(text(name, key, 20) for name in items)
-        elif isinstance(defaults[key], float):
-            values[key] = finite(item, key)
-        elif isinstance(defaults[key], str):
-            values[key] = text(item, key, 40)
-        else:
-            values[key] = integer(item, key, 1, 1_000 if key == "layers" else MAX_SIZE)
-    return Tora2Config.from_dict(values)
+    known = Tora2Config.__dataclass_fields__
+    return Tora2Config.from_dict(mapping(value, "tora2_config", (), known))
 
 
 def adapter_from(weights: Weights, dtype: torch.dtype | None = None) -> Tora2Adapter:
