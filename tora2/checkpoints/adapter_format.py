@@ -7,12 +7,11 @@ import os
 from collections.abc import Mapping
 
 import torch
-from safetensors.torch import save_file
 
 from ..fields import load_json, mapping, show
-from ..files import atomic_path
 from ..models.adapter import Tora2Adapter, Tora2Config
 from .assigning import assign, stored_dtype
+from .safetensors_file import write_safetensors
 from .weights import Weights
 
 FORMAT = "tora2"
@@ -48,8 +47,7 @@ def save_adapter(
                 f"expected texts under keys other than {', '.join(ours)}"
             )
     tensors = {name: t.detach().cpu().contiguous() for name, t in adapter.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {**(metadata or {}), **ours})
+    write_safetensors(path, tensors, {**(metadata or {}), **ours})
 
 
 def is_adapter_file(weights: Weights) -> bool:
@@ -92,14 +90,29 @@ def parse_config(value: object) -> Tora2Config:
 def adapter_from(weights: Weights, dtype: torch.dtype | None = None) -> Tora2Adapter:
     """Build the adapter of our own file; see `load_adapter`."""
     config = read_config(weights)
-    if config.layers > len(weights.tensors):
-        raise ValueError(
-            f"{weights.path} has {len(weights.tensors)} tensors for {config.layers} layers: "
-            "download it again"
-        )
+    check_counts(config, weights)
     adapter = empty_adapter(config)
     assign(adapter, weights.tensors, weights.path, dtype or stored_dtype(weights.tensors))
     return adapter
+
+
+def check_counts(config: Tora2Config, weights: Weights) -> None:
+    """Refuse a configuration with more parts than the file has tensors, before they are built.
+
+    Raises:
+        ValueError: names the file and both numbers.
+    """
+    motion = "motion" in config.capabilities
+    for count, what in (
+        (config.layers, "layers"),
+        (config.layers * config.extractor_blocks if motion else 0, "extractor blocks"),
+        (config.qformer_depth if "appearance" in config.capabilities else 0, "Q-Former layers"),
+    ):
+        if count > len(weights.tensors):
+            raise ValueError(
+                f"{weights.path} has {len(weights.tensors)} tensors for {count} {what}: "
+                "download it again"
+            )
 
 
 def empty_adapter(config: Tora2Config) -> Tora2Adapter:
