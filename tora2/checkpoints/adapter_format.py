@@ -52,7 +52,12 @@ def save_adapter(
 
 def is_adapter_file(weights: Weights) -> bool:
     """Whether a file says that it is our own."""
-    return "tora2_config" in weights.metadata or weights.metadata.get("format") == FORMAT
+    return is_own(weights.metadata)
+
+
+def is_own(metadata: Mapping[str, str]) -> bool:
+    """The same of a file's metadata."""
+    return "tora2_config" in metadata or metadata.get("format") == FORMAT
 
 
 def read_config(weights: Weights) -> Tora2Config:

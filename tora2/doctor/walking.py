@@ -80,7 +80,7 @@ def walk(root: Path, limits: Limits, seen: set[tuple[int, int]]) -> Walk:
                 deeper = deeper or depth == limits.depth
                 if depth < limits.depth:
                     queue.append((path, depth + 1))
-            elif entry.name == INDEX:
+            elif entry.name == INDEX and os.path.isfile(path):
                 pipelines.append(folder)
             elif path.suffix.lower() in SUFFIXES and _is_new_file(path, seen):
                 files.append(path)
