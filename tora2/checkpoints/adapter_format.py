@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 
 from ..fields import load_json, mapping, show
-from ..models.adapter import Tora2Adapter, Tora2Config
+from ..models.config import Tora2Config
 from .assigning import assign, stored_dtype
 from .safetensors_file import write_safetensors
 from .weights import Weights
+
+if TYPE_CHECKING:  # looking at files needs none of what the modules need
+    from ..models.adapter import Tora2Adapter
 
 FORMAT = "tora2"
 VERSION = 1
@@ -122,5 +126,7 @@ def check_counts(config: Tora2Config, weights: Weights) -> None:
 
 def empty_adapter(config: Tora2Config) -> Tora2Adapter:
     """An adapter without memory for its parameters (the meta device)."""
+    from ..models.adapter import Tora2Adapter
+
     with torch.device("meta"):
         return Tora2Adapter(config)

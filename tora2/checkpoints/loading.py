@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ..models.adapter import Tora2Adapter
 from .adapter_format import adapter_from, empty_adapter, is_adapter_file
 from .assigning import assign, check_plain, stored_dtype
 from .cogvideox_config import transformer_config
@@ -17,6 +17,9 @@ from .motion_keys import motion_config, motion_tensors, parts_of
 from .recognition import OURS
 from .split_files import find_sibling
 from .words import describe
+
+if TYPE_CHECKING:
+    from ..models.adapter import Tora2Adapter
 
 
 def load_adapter(path: str | os.PathLike[str], dtype: torch.dtype | None = None) -> Tora2Adapter:

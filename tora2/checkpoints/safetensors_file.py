@@ -137,12 +137,24 @@ def write_safetensors(
 ) -> None:
     """Write a file, whole or not at all.
 
+    Args:
+        path: the file to write.
+        tensors: as they are; two that share their values are written twice.
+        metadata: texts beside them.
+
     Raises:
         OSError: if it cannot be written, as on a full disk.
     """
+    apart: dict[str, Tensor] = {}
+    ends: dict[int, int] = {}  # of the values written so far, by the storage's first byte
+    for name, tensor in sorted(tensors.items(), key=lambda item: item[1].data_ptr()):
+        storage = tensor.untyped_storage().data_ptr()
+        shared = tensor.data_ptr() < ends.get(storage, 0)
+        apart[name] = tensor.clone() if shared else tensor.contiguous()
+        ends[storage] = max(ends.get(storage, 0), tensor.data_ptr() + tensor.nbytes)
     with atomic_path(path) as temporary:
         try:
-            save_file(dict(tensors), temporary, dict(metadata))
+            save_file(apart, temporary, dict(metadata))
         except SafetensorError as error:
             reason = plain(str(error).rstrip("."), 200)
             raise OSError(f"cannot write {os.fspath(path)}: {reason}") from None

@@ -43,10 +43,17 @@ class Weights:
 
 def is_gguf(path: Path) -> bool:
     """Whether a file says that it is GGUF."""
-    if not path.is_file():
-        return False
+    return path.is_file() and _start(path, 4) == b"GGUF"
+
+
+def is_torch_zip(path: Path) -> bool:
+    """Whether a file begins as torch's zip files do, cut off or not."""
+    return path.is_file() and _start(path, 4) == b"PK\x03\x04"
+
+
+def _start(path: Path, count: int) -> bytes:
     with path.open("rb") as file:
-        return file.read(4) == b"GGUF"
+        return file.read(count)
 
 
 def read_file(path: str | os.PathLike[str]) -> Weights:
@@ -78,8 +85,7 @@ def _format(path: Path) -> str:
     """`torch` or `safetensors`, by the first bytes."""
     if not path.is_dir() and path.exists() and not path.is_file():
         raise ValueError(f"{path} is no regular file, expected weights")  # a pipe never ends
-    with path.open("rb") as file:
-        start = file.read(512)
+    start = _start(path, 512)
     if not start:
         raise ValueError(f"{path} is empty (0 bytes), expected weights: {AGAIN}")
     if start.startswith(b"PK\x03\x04"):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from ..checkpoints import convert_transformer, load_adapter, read_transformer, save_adapter
-from ..files import atomic_path
+from ..checkpoints.safetensors_file import write_safetensors
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,8 +33,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _, tensors = read_transformer(arguments.file)
         tensors = convert_transformer(tensors, arguments.to)
-        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        with atomic_path(output) as temporary:
-            save_file(tensors, temporary, {"format": "pt"})
+        write_safetensors(output, tensors, {"format": "pt"})
     print(output)
     return 0

@@ -14,7 +14,7 @@ from ..checkpoints.inspection import Inspection
 from ..checkpoints.recognition import Holding, Kind, recognise
 from ..checkpoints.shards import shard_of
 from ..checkpoints.torch_pickle import read_member, zip_entries
-from ..checkpoints.weights import is_gguf, look
+from ..checkpoints.weights import is_gguf, is_torch_zip, look
 from ..checkpoints.words import brief, complaint
 from ..fields import plain
 from ..geometry import COGVIDEOX
@@ -181,7 +181,7 @@ def _pickled(file: Path) -> Found | None:
     """A torch file, if the names in its pickle are ours; only then is it read, weights-only."""
     names = _names_in_pickle(file)
     size = file.stat().st_size
-    if any(word in names for word in _TORA) and zipfile.is_zipfile(file):
+    if any(word in names for word in _TORA) and is_torch_zip(file):
         return _inspected(file, size)
     if _SAT_VAE in names:
         return Found(str(file), size, (brief(Holding(Kind.VAE)),), notes=(SAT_VAE,))
@@ -195,11 +195,14 @@ def _names_in_pickle(file: Path) -> bytes:
     if not zipfile.is_zipfile(file):  # torch before 1.6 wrote the pickle first, then the values
         with file.open("rb") as opened:
             return opened.read(MAX_START)
-    pickles = [entry for entry in zip_entries(file) if entry.filename.endswith("data.pkl")]
-    stored = pickles and pickles[0].compress_type == zipfile.ZIP_STORED  # as torch always writes
-    if len(pickles) != 1 or not stored or pickles[0].file_size > MAX_PICKLE:
+    try:
+        pickles = [entry for entry in zip_entries(file) if entry.filename.endswith("data.pkl")]
+        stored = pickles and pickles[0].compress_type == zipfile.ZIP_STORED  # as torch writes
+        if len(pickles) != 1 or not stored or pickles[0].file_size > MAX_PICKLE:
+            return b""
+        return read_member(file, pickles[0])
+    except ValueError:  # of what is damaged it cannot be told whether it was ours
         return b""
-    return read_member(file, pickles[0])
 
 
 def _gguf(file: Path) -> Found | None:

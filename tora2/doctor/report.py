@@ -14,8 +14,7 @@ from .scanning import Scan
 from .system import Device, Package
 from .tasks import BUNDLED as BUNDLED_ROLE
 from .tasks import COMFYUI, LIBRARY, ROLES, Readiness, readiness
-
-MAX_PATH = 1024
+from .walking import MAX_PATH
 
 
 @dataclass(frozen=True)
