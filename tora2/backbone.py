@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .checkpoints import read_transformer
 from .checkpoints.assigning import assign
-from .checkpoints.transformer_keys import POSITIONS
+from .checkpoints.cogvideox_keys import POSITIONS
 from .models.rotary import crop_region
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..files import atomic_path, check_writable
+from ..files import check_writable
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,9 +24,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert, and say what was written."""
-    from safetensors.torch import save_file
-
     from ..checkpoints import convert_transformer, load_adapter, read_transformer, save_adapter
+    from ..checkpoints.safetensors_file import write_safetensors
 
     output = Path(arguments.output)
     if output.suffix != ".safetensors":
@@ -37,8 +36,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _, tensors = read_transformer(arguments.file)
         tensors = convert_transformer(tensors, arguments.to)
-        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        with atomic_path(output) as temporary:
-            save_file(tensors, temporary, {"format": "pt"})
+        write_safetensors(output, tensors, {"format": "pt"})
     print(output)
     return 0

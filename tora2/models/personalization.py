@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-EXTRACTORS = ("dino", "dino_reid", "dino_reid_face", "dpe")
 _SEMANTIC, _FACE, _OBJECT = range(3)
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..fields import plain, show
+from .cogvideox_config import BLOCKS, CHANNELS
 from .motion_keys import is_motion_name
 
 LAYOUTS = ("diffusers", "comfy")
@@ -62,10 +64,6 @@ class TransformerNames:
     layout: str
     prefix: str
 
-    def __str__(self) -> str:
-        words = {"sat": "SAT", "diffusers": "diffusers", "comfy": "ComfyUI"}
-        return f"a CogVideoX transformer in {words[self.layout]} names"
-
 
 def find_transformer(names: Iterable[str]) -> TransformerNames | None:
     """The layout of a CogVideoX transformer among tensor names, or None."""
@@ -81,7 +79,7 @@ def find_transformer(names: Iterable[str]) -> TransformerNames | None:
 def convert_transformer(
     state_dict: Mapping[str, Tensor], to: str = "diffusers"
 ) -> dict[str, Tensor]:
-    """Rename a CogVideoX-1.0 transformer's tensors (TORA_FACTS 2.4).
+    """Rename a CogVideoX-1.0 transformer's tensors.
 
     The layout given is told by its names: SAT, diffusers or ComfyUI, behind any common prefix.
     SAT's packed query-key-value and 12-part modulation are split. Left out: SAT's buffers, all that
@@ -101,12 +99,12 @@ def convert_transformer(
             2B's, or if one is missing or unknown.
     """
     if to not in LAYOUTS:
-        raise ValueError(f"cannot convert to {to!r}, expected one of {', '.join(LAYOUTS)}")
+        raise ValueError(f"cannot convert to {show(to)}, expected one of {', '.join(LAYOUTS)}")
     found = find_transformer(state_dict)
     if found is None:
         raise ValueError(
             "these tensors are no CogVideoX transformer: expected SAT, diffusers or ComfyUI names, "
-            f"got {', '.join(sorted(state_dict)[:3]) or 'none'}"
+            f"got {', '.join(map(plain, sorted(state_dict)[:3])) or 'none'}"
         )
     tensors = {
         name.removeprefix(found.prefix): tensor
@@ -117,11 +115,11 @@ def convert_transformer(
     if found.layout == "sat":
         tensors = {n: t for n, t in tensors.items() if not _SAT_BUFFER.search(n)}
         tensors = _unpack_sat(tensors)
-    names = _name_table(found.layout, to, _count_blocks(tensors, found.layout))
+    names = _name_table(found.layout, to, count_blocks(tensors, TransformerNames(found.layout, "")))
     for name in tensors:
         if name not in names:
             raise ValueError(
-                f"the tensor {found.prefix}{name} is no part of a CogVideoX transformer"
+                f"the tensor {plain(found.prefix + name)} is no part of a CogVideoX transformer"
             )
     for name in names:
         if name not in tensors and name != _positions(found.layout):
@@ -152,7 +150,8 @@ def refuse_other_bases(tensors: Mapping[str, Tensor]) -> None:
     if projection.shape[0] == 1920:
         raise ValueError(
             "this is a CogVideoX-2B transformer (1920 channels, sinusoidal positions); "
-            "the published parts fit 3072 channels and 42 layers, so they need CogVideoX-5B"
+            f"the published parts fit {CHANNELS} channels and {BLOCKS} layers, "
+            "so they need CogVideoX-5B"
         )
 
 
@@ -160,10 +159,20 @@ def _positions(layout: str) -> str:
     return _SAT_POSITIONS if layout == "sat" else POSITIONS
 
 
-def _count_blocks(tensors: Mapping[str, Tensor], layout: str) -> int:
+def entry_name(found: TransformerNames) -> str:
+    """The name of the weights that latents meet first."""
+    return (
+        found.prefix + _SIGNATURES["sat"][1]
+        if found.layout == "sat"
+        else (f"{found.prefix}patch_embed.proj.weight")
+    )
+
+
+def count_blocks(names: Iterable[str], found: TransformerNames) -> int:
+    """Blocks of a transformer, by the highest number among its names."""
     stem = {"sat": "transformer.layers", "diffusers": "transformer_blocks", "comfy": "blocks"}
-    pattern = re.compile(rf"{re.escape(stem[layout])}\.(\d{{1,4}})\.")
-    return 1 + max(int(match[1]) for name in tensors if (match := pattern.match(name)))
+    pattern = re.compile(rf"{re.escape(found.prefix + stem[found.layout])}\.(\d{{1,3}})\.")
+    return 1 + max((int(match[1]) for name in names if (match := pattern.match(name))), default=0)
 
 
 def _name_table(source: str, target: str, blocks: int) -> dict[str, str]:
@@ -207,6 +216,6 @@ def _unpack_sat(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _chunks(name: str, tensor: Tensor, count: int) -> tuple[Tensor, ...]:
     if tensor.ndim == 0 or tensor.shape[0] % count:
         raise ValueError(
-            f"{name} has the shape {tuple(tensor.shape)}, expected {count} equal parts in it"
+            f"{plain(name)} has the shape {tuple(tensor.shape)}, expected {count} equal parts in it"
         )
     return tensor.chunk(count)

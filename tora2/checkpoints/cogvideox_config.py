@@ -7,8 +7,16 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..fields import integer, number, show
+from ..geometry import COGVIDEOX
+from ..models.config import PRESETS
 
 HEAD_DIM = 64
+CHANNELS, BLOCKS = PRESETS["5b"].dim, PRESETS["5b"].layers
+"""Of CogVideoX-5B, which the published parts fit."""
+TEXT_TO_VIDEO, IMAGE_TO_VIDEO = "text-to-video", "image-to-video"
+MAX_PATCH = 16
+
+_TASKS = {COGVIDEOX.channels: TEXT_TO_VIDEO, 2 * COGVIDEOX.channels: IMAGE_TO_VIDEO}
 
 # What no tensor tells, as published with CogVideoX-5B.
 _PUBLISHED: dict[str, object] = {
@@ -18,12 +26,17 @@ _PUBLISHED: dict[str, object] = {
     "sample_width": 90,
     "sample_height": 60,
     "sample_frames": 49,
-    "temporal_compression_ratio": 4,
+    "temporal_compression_ratio": COGVIDEOX.temporal,
     "max_text_seq_length": 226,
     "norm_eps": 1e-5,
     "use_rotary_positional_embeddings": True,
 }
 _SIZES = ("sample_width", "sample_height", "sample_frames", "max_text_seq_length")
+
+
+def task_of(in_channels: int) -> str:
+    """What a transformer of so many input channels makes; a first frame comes beside the noise."""
+    return _TASKS.get(in_channels, f"a task with {in_channels} input channels")
 
 
 def transformer_config(
@@ -56,6 +69,11 @@ def transformer_config(
     dim, in_channels, patch = projection.shape[:3]
     if dim % HEAD_DIM:
         raise ValueError(f"the transformer has {dim} channels, expected a multiple of {HEAD_DIM}")
+    if patch > MAX_PATCH or output.shape[0] < patch**2:
+        raise ValueError(
+            f"the transformer has patches of {patch} cells and {output.shape[0]} channels for "
+            f"each, expected patches of at most {MAX_PATCH} and a channel for each of their cells"
+        )
     layers = {name.split(".")[1] for name in tensors if name.startswith("transformer_blocks.")}
     return {
         **_PUBLISHED,
