@@ -4,7 +4,8 @@ import pytest
 import small
 import torch
 
-from tora2.backbone import predict, rotary_embedding
+from tora2.backbone import predict
+from tora2.backbones.cogvideox import rotary_embedding
 from tora2.conditioning import EntityCondition, Tora2Conditioning
 from tora2.models.adapter import Tora2Adapter
 

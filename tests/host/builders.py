@@ -142,6 +142,7 @@ def bound(
 
 def random_tiny(folder: Path) -> Any:
     """A model folder of the bundled model's shape with random weights; the library's pipeline."""
+    from tora2.encoders.entity import Encoders
     from tora2.encoders.tiny import TinyEncoder, TinyEncoderConfig
     from tora2.models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
     from tora2.pipeline import ModelInfo, Tora2Pipeline
@@ -161,7 +162,7 @@ def random_tiny(folder: Path) -> Any:
         text_encoder=make_text_encoder(config.transformer),
         tokenizer=make_tokenizer(config.transformer.text_tokens),
         adapter=make_adapter(config),
-        encoder=TinyEncoder(TinyEncoderConfig()),
+        encoders=Encoders(joint=TinyEncoder(TinyEncoderConfig())),
         info=ModelInfo(
             width=96,
             height=96,
