@@ -115,6 +115,7 @@ def bound(
     latent: tuple[int, int, int] = (3, 8, 12),
     motion: bool = True,
     entities: bool = True,
+    strengths: tuple[float, float] = (1.0, 1.0),
 ) -> Any:
     """A bound conditioning for latents of (frames, height, width), with two entities."""
     conditioning = pack("tora2.conditioning")
@@ -123,9 +124,9 @@ def bound(
     generator = torch.Generator().manual_seed(3)
     given = [
         conditioning.EntityCondition(
-            (picture(pack, seed),), torch.randn(2, TEXT, generator=generator)
+            (picture(pack, seed),), torch.randn(2, TEXT, generator=generator), strength
         )
-        for seed in (4, 5)
+        for seed, strength in zip((4, 5), strengths, strict=True)
     ]
     motion_latent = torch.randn(1, 16, frames, height, width, generator=generator)
     built = conditioning.Tora2Conditioning.build(
