@@ -29,7 +29,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tora2.backbone import predict, rotary_embedding  # noqa: E402
+from tora2.backbone import predict  # noqa: E402
+from tora2.backbones.cogvideox import rotary_embedding  # noqa: E402
 from tora2.conditioning import EntityCondition, Tora2Conditioning  # noqa: E402
 from tora2.encoders.features import PictureFeatures  # noqa: E402
 from tora2.models.adapter import Tora2Adapter, Tora2Config  # noqa: E402

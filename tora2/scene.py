@@ -120,7 +120,7 @@ def parse_scene(value: object, folder: str | os.PathLike[str]) -> Scene:
     """Check a scene.
 
     Args:
-        value: the scene as plain JSON values (see DESIGN section 4).
+        value: the scene as plain JSON values (its fields are those of `Scene`).
         folder: where the pictures are; nothing outside of it is read.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Text as CogVideoX reads it, and entity words alone (METHOD 2.5, item 3)."""
+"""Text as CogVideoX reads it, and entity words alone (docs/method.md, Binding)."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -16,6 +16,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import CallbacksMP, WrappersMP
 
 from ...tora2.conditioning import Tora2Conditioning
+from ...tora2.geometry import COGVIDEOX
 from ..io_types import BoundConditioning
 from .corrections import correct
 
@@ -140,18 +141,17 @@ class Injection:
     def _check_latent(self, x: torch.Tensor, conditioning: Tora2Conditioning) -> None:
         if conditioning.features is None:
             return
-        height, width = conditioning.features[0].shape[-2:]
-        if (x.shape[2], -(-x.shape[3] // 2), -(-x.shape[4] // 2)) != (
-            conditioning.frames,
-            height,
-            width,
-        ):
+        frames, height, width = x.shape[2:]
+        rows, columns = (-(-side // COGVIDEOX.patch) for side in (height, width))  # padded
+        tokens = (frames, rows, columns)
+        if tokens != (conditioning.frames, *conditioning.features[0].shape[-2:]):
             assert self.bound.size is not None
-            expected = self.bound.size
+            bound_width, bound_height, bound_frames = self.bound.size
             raise ValueError(
-                f"the latent is {x.shape[4] * 8}x{x.shape[3] * 8} with {4 * x.shape[2] - 3} frames"
-                f" but the trajectories are bound at {expected[0]}x{expected[1]} with "
-                f"{expected[2]} frames; give both one size"
+                f"the latent is {COGVIDEOX.latent_words(frames, height, width)} but the "
+                "trajectories are bound at "
+                f"{COGVIDEOX.video_words(bound_frames, bound_height, bound_width)}; "
+                "give both one size"
             )
 
     def norm1(self, layer: int, previous: Callable[..., Any] | None) -> Callable[..., Any]:

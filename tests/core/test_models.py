@@ -162,5 +162,5 @@ def test_autoencoder_is_causal_and_keeps_the_frame_count() -> None:
         one, two = vae.decode(a), vae.decode(b)
     assert one.shape == video.shape
     assert torch.equal(one[:, :, :5], two[:, :, :5])
-    with pytest.raises(ValueError, match="1 \\+ 4k frames"):
+    with pytest.raises(ValueError, match="24x16 with 8 frames, expected 4k \\+ 1"):
         vae.encode(video[:, :, :8])

@@ -115,6 +115,7 @@ def bound(
     latent: tuple[int, int, int] = (3, 8, 12),
     motion: bool = True,
     entities: bool = True,
+    strengths: tuple[float, float] = (1.0, 1.0),
 ) -> Any:
     """A bound conditioning for latents of (frames, height, width), with two entities."""
     conditioning = pack("tora2.conditioning")
@@ -123,9 +124,9 @@ def bound(
     generator = torch.Generator().manual_seed(3)
     given = [
         conditioning.EntityCondition(
-            (picture(pack, seed),), torch.randn(2, TEXT, generator=generator)
+            (picture(pack, seed),), torch.randn(2, TEXT, generator=generator), strength
         )
-        for seed in (4, 5)
+        for seed, strength in zip((4, 5), strengths, strict=True)
     ]
     motion_latent = torch.randn(1, 16, frames, height, width, generator=generator)
     built = conditioning.Tora2Conditioning.build(
@@ -142,6 +143,7 @@ def bound(
 
 def random_tiny(folder: Path) -> Any:
     """A model folder of the bundled model's shape with random weights; the library's pipeline."""
+    from tora2.encoders.entity import Encoders
     from tora2.encoders.tiny import TinyEncoder, TinyEncoderConfig
     from tora2.models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
     from tora2.pipeline import ModelInfo, Tora2Pipeline
@@ -161,7 +163,7 @@ def random_tiny(folder: Path) -> Any:
         text_encoder=make_text_encoder(config.transformer),
         tokenizer=make_tokenizer(config.transformer.text_tokens),
         adapter=make_adapter(config),
-        encoder=TinyEncoder(TinyEncoderConfig()),
+        encoders=Encoders(joint=TinyEncoder(TinyEncoderConfig())),
         info=ModelInfo(
             width=96,
             height=96,

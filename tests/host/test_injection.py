@@ -96,6 +96,28 @@ def test_two_on_one_model_add_up(pack: builders.Pack, reference: Any) -> None:
     assert len(both.get_additional_models()) == 2
 
 
+def test_an_entity_s_strength_has_no_jumps(pack: builders.Pack, reference: Any) -> None:
+    """From left out at 0 to as trained at 1, in the host as in the library."""
+    model = corrected(pack, reference)
+
+    def at(strength: float) -> Tensor:
+        return sampled(injected(pack, model, strengths=(1.0, strength)))
+
+    out, full = at(0.0), at(1.0)
+    assert torch.equal(full, sampled(injected(pack, model)))
+    assert error(at(1e-6), out) < 1e-4 and error(at(1 - 1e-6), full) < 1e-4
+    assert error(at(0.5 + 1e-6), at(0.5)) < 1e-4
+    ways = [error(at(strength), out) for strength in (1e-6, 0.1, 0.4, 1.0)]
+    assert ways == sorted(ways) and ways[-1] > 1e-2
+
+    latents, context = inputs()
+    bound = builders.bound(pack, builders.adapter(pack), strengths=(0.3, 0.6))
+    span = pack("nodes.host.injection").Span()
+    patched = pack("nodes.host.injection").inject(model, bound, span, span)
+    expected = predict(reference, latents, torch.tensor(300), context, bound.conditioning)
+    assert error(host_velocity(patched, latents, 300, context), expected) < 1e-4
+
+
 @pytest.mark.parametrize("cfg", [1.0, 4.0])
 def test_a_batch_of_two_is_two_clips(pack: builders.Pack, reference: Any, cfg: float) -> None:
     patched = injected(pack, corrected(pack, reference))

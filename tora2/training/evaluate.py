@@ -11,7 +11,7 @@ from torch import Tensor
 from ..conditioning import Tora2Conditioning
 from ..evaluation.sprites import bound, hue_of, locate
 from ..latents import decode_video
-from ..sampling import make_scheduler, sample_latents
+from ..sampling import ClassifierFree, make_scheduler, sample_latents
 from ..text import encode_prompts, encode_words, token_ids
 from .pool import ClipPool, encode_clips, entity_batch, rendered
 from .spritebind import Clip, SpriteBind
@@ -104,7 +104,7 @@ def sample_clips(
             negative,
             conditioning,
             steps=steps,
-            guidance=guidance,
+            guider=ClassifierFree(guidance),
             generator=generator,
         )
         video = decode_video(pipeline.vae, latents)

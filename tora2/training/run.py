@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from ..checkpoints.module_folder import load_module, save_module
+from ..encoders.entity import Encoders
 from ..encoders.tiny import TinyEncoder
 from ..files import atomic_path
 from ..model_folder import ModelInfo
@@ -75,7 +76,7 @@ def new_pipeline(config: TrainConfig, vae: PatchAutoencoder) -> Tora2Pipeline:
         text_encoder=make_text_encoder(config.transformer),
         tokenizer=make_tokenizer(config.transformer.text_tokens),
         adapter=make_adapter(config),
-        encoder=TinyEncoder(config.encoder),
+        encoders=Encoders(joint=TinyEncoder(config.encoder)),
         info=ModelInfo(
             width=data.size,
             height=data.size,
