@@ -13,10 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from tora2.evaluation.sprites import dominant_hue, locate
+from tora2.data.spritebind import Sprite, paint, saturated
+from tora2.evaluation.metrics.colour import dominant_hue, locate
 from tora2.pipeline import Tora2Pipeline
 from tora2.scene import Scene, parse_scene
-from tora2.training.sprites import Sprite, paint, saturated
 
 LEFT_TO_RIGHT = [{"x": 0.2, "y": 0.28}, {"x": 0.8, "y": 0.25}]
 RIGHT_TO_LEFT = [{"x": 0.8, "y": 0.72}, {"x": 0.5, "y": 0.8}, {"x": 0.22, "y": 0.7}]

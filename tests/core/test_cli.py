@@ -20,12 +20,11 @@ from PIL import Image
 
 from tora2.cli import main
 from tora2.cli.demo import SCENE
+from tora2.data.spritebind import Sprite, paint, saturated
 from tora2.models.autoencoder import PatchAutoencoder
 from tora2.pipeline import Tora2Output, Tora2Pipeline
 from tora2.scene import Scene, load_scene
-from tora2.training.config import TrainConfig, TransformerShape
-from tora2.training.run import new_pipeline
-from tora2.training.sprites import Sprite, paint, saturated
+from tora2.training.recipes.tiny import TrainConfig, TransformerShape, new_pipeline
 from tora2.trajectory import parse, sample
 from tora2.video import read_video
 

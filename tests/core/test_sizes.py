@@ -13,12 +13,12 @@ import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXTransformer3DModel
 from torch import Tensor
 
+from tora2.data.spritebind.vocabulary import make_tokenizer
 from tora2.models.adapter import Tora2Adapter, Tora2Config
 from tora2.models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
 from tora2.pipeline import ModelInfo, Tora2Output, Tora2Pipeline
 from tora2.scene import Sampling, Scene, Window
-from tora2.training.config import TransformerShape
-from tora2.training.tiny import make_text_encoder, make_tokenizer
+from tora2.training.recipes.tiny import TransformerShape, make_text_encoder
 from tora2.trajectory import parse
 
 SHAPE = TransformerShape(heads=1, layers=2, time_dim=32, text_dim=32, text_tokens=8, text_layers=1)

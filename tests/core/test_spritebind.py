@@ -3,7 +3,17 @@
 import pytest
 import torch
 
-from tora2.evaluation.sprites import (
+from tora2.data.spritebind import (
+    BACKGROUNDS,
+    SHAPES,
+    Sprite,
+    SpriteBind,
+    SpriteBindConfig,
+    is_heldout,
+    paint,
+    saturated,
+)
+from tora2.evaluation.metrics.colour import (
     bound,
     dominant_hue,
     hue_gap,
@@ -11,8 +21,6 @@ from tora2.evaluation.sprites import (
     hue_saturation_value,
     locate,
 )
-from tora2.training.spritebind import SpriteBind, SpriteBindConfig, is_heldout
-from tora2.training.sprites import BACKGROUNDS, SHAPES, Sprite, paint, saturated
 
 CONFIG = SpriteBindConfig(size=64, frames=9, picture=32)
 

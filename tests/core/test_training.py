@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from tora2.data.spritebind import SpriteBind
+from tora2.data.spritebind.encoding import encode_clips, rendered
+from tora2.evaluation.benchmark import EvaluationConfig
 from tora2.pipeline import Tora2Pipeline
+from tora2.settings import changed, load
 from tora2.training.ablation import AblationConfig
-from tora2.training.config import TrainConfig, load_config, read
-from tora2.training.run import new_pipeline, run
-from tora2.training.trainer import Trainer
+from tora2.training.loop import Loop
+from tora2.training.recipes.tiny import TrainConfig, load_config, make_loop, new_pipeline, run
 
 SMALL = """
 output: {output}
@@ -80,15 +83,15 @@ def test_resume_continues_bit_for_bit(finished: Path) -> None:
     class Stop(Exception):
         pass
 
-    train_step = Trainer.train_step
+    train_step = Loop.train_step
 
-    def stopping(self: Trainer) -> dict[str, float]:
+    def stopping(self: Loop) -> dict[str, float]:
         if self.step == 3:
             raise Stop
         return train_step(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "train_step", stopping)
+        patch.setattr(Loop, "train_step", stopping)
         with pytest.raises(Stop):
             run(path)
     run(path)
@@ -101,18 +104,18 @@ def test_resume_continues_bit_for_bit(finished: Path) -> None:
     assert (output / "log.jsonl").read_text().count("\n") == 4
 
 
-def test_the_loss_falls_and_the_gates_open(finished: Path) -> None:
+def test_the_loss_falls_and_the_gates_open(finished: Path, tmp_path: Path) -> None:
     config = load_config(finished / "whole.yaml")
     optimization = replace(config.optimization, steps=40, warmup=5, evaluate_every=0, batch=8)
     config = replace(config, optimization=optimization)
-    pipeline = Tora2Pipeline.from_pretrained(finished / "whole" / "model")
-    from tora2.training.run import _pool
-
-    pool = _pool(config, finished / "whole", pipeline)
-    trainer = Trainer(config, new_pipeline(config, pipeline.vae), pool)
-    losses = [trainer.train_step()["velocity"] for _ in range(40)]
+    vae = Tora2Pipeline.from_pretrained(finished / "whole" / "model").vae
+    pipeline = new_pipeline(config, vae)
+    [clips] = rendered(SpriteBind(config.data, config.seed, "train"), config.data.sigma, 8)
+    pool = encode_clips(clips, vae, pipeline.tokenizer, config.transformer.text_tokens)
+    loop = make_loop(config, pipeline, pool, tmp_path / "state.pt")
+    losses = [loop.train_step()["velocity"] for _ in range(40)]
     assert sum(losses[-8:]) < 0.85 * sum(losses[:8])
-    binder = trainer.pipeline.adapter.binder
+    binder = pipeline.adapter.binder
     assert abs(float(binder.gate_m)) > 1e-4 and abs(float(binder.gate_p)) > 1e-4
 
 
@@ -149,14 +152,9 @@ def test_the_shipped_configurations_are_well_formed() -> None:
     folder = Path(__file__).parents[2] / "configs"
     tiny = load_config(folder / "tiny.yaml")
     assert (tiny.drops.caption, tiny.drops.references, tiny.drops.trajectories) == (0.5, 0.33, 0.33)
-    from tora2.training.config import read_yaml
-    from tora2.training.report import EvaluationConfig
-
-    read(EvaluationConfig, read_yaml(folder / "evaluate.yaml"), "")
-    ablation = read(AblationConfig, read_yaml(folder / "ablation.yaml"), "")
-    from tora2.training.ablation import _changed
-
-    base = _changed(load_config(folder / ablation.base), ablation.changes)
-    arms = {name: _changed(base, changes or {}) for name, changes in ablation.arms.items()}
+    load(EvaluationConfig, folder / "evaluate.yaml")
+    ablation = load(AblationConfig, folder / "ablation.yaml")
+    base = changed(load_config(folder / ablation.base), ablation.changes)
+    arms = ablation.trainings(base)
     assert {arm.adapter["binder"] for arm in arms.values()} == {"none", "linear", "gated"}
     assert all(isinstance(arm, TrainConfig) for arm in arms.values())

@@ -81,7 +81,7 @@ def check_demo(frames: torch.Tensor, prompt: dict[str, Any]) -> None:
     """Both sprites have the colour of their picture and are on their own path."""
     from tora2.encoders.pictures import load_picture, on_white
     from tora2.evaluation import trajectory_error
-    from tora2.evaluation.sprites import dominant_hue, locate
+    from tora2.evaluation.metrics.colour import dominant_hue, locate
     from tora2.trajectory import parse, sample
 
     document = next(v["inputs"]["document"] for v in prompt.values() if "document" in v["inputs"])

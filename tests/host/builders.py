@@ -143,15 +143,15 @@ def bound(
 
 def random_tiny(folder: Path) -> Any:
     """A model folder of the bundled model's shape with random weights; the library's pipeline."""
+    from tora2.data.spritebind.vocabulary import make_tokenizer
     from tora2.encoders.entity import Encoders
     from tora2.encoders.tiny import TinyEncoder, TinyEncoderConfig
     from tora2.models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
     from tora2.pipeline import ModelInfo, Tora2Pipeline
-    from tora2.training.config import TrainConfig
-    from tora2.training.tiny import (
+    from tora2.training.recipes.tiny import (
+        TrainConfig,
         make_adapter,
         make_text_encoder,
-        make_tokenizer,
         make_transformer,
     )
 

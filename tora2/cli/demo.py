@@ -6,7 +6,6 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from .measuring import measure, report
 from .rendering import check_outputs, overlay_path, render, save, save_overlay
 
 SCENE = Path(__file__).parents[1] / "assets" / "demo" / "scene.json"
@@ -36,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     import torch
 
+    from ..evaluation.report import measure, report
     from ..pipeline import Tora2Pipeline
 
     # The bundled model's matrices are too small to share; threads would wait for one another.

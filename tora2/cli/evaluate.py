@@ -19,7 +19,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, and print the figures."""
-    from ..training.report import run_evaluation
+    from ..evaluation.benchmark import run_evaluation
 
     print(json.dumps(run_evaluation(arguments.config), indent=2))
     return 0

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .measuring import measure, report
 from .rendering import check_outputs, overlay_path, render, save, save_overlay
 
 if TYPE_CHECKING:
@@ -55,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     overlay = overlay_path(output) if arguments.overlay else None
     check_outputs(scene, output, *([] if overlay is None else [overlay]))
 
+    from ..evaluation.report import measure, report
     from ..pipeline import Tora2Pipeline
 
     image = None if arguments.image is None else _first_frame(arguments.image, scene)

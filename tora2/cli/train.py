@@ -16,7 +16,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, and say where the model is."""
-    from ..training.run import run as train
+    from ..training.recipes.tiny import run as train
 
     print(train(arguments.config))
     return 0

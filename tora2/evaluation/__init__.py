@@ -1,5 +1,5 @@
-"""Measures of generated videos."""
+"""Evaluation: pure measures in `metrics`, and what runs a model to measure it beside them."""
 
-from .trajectory import trajectory_error
+from .metrics import trajectory_error
 
 __all__ = ["trajectory_error"]

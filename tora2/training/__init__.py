@@ -1,1 +1,1 @@
-"""Training: data, losses in a loop, and the run that a configuration describes."""
+"""Training: a loop that knows nothing of what is trained, objectives, and recipes."""

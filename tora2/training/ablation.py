@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from ..data.spritebind import SpriteBind
+from ..data.spritebind.dataset import check_split
+from ..evaluation.binding import BindingReport, evaluate_binding
+from ..fields import show
 from ..files import atomic_path
 from ..pipeline import Tora2Pipeline
-from .config import TrainConfig, load_config, read, read_yaml
-from .evaluate import BindingReport, evaluate_binding
-from .run import train
-from .spritebind import SpriteBind
+from ..settings import Within, changed, load
+from .curves import check_plotting
+from .folder import held
+from .recipes.tiny import TrainConfig, check, load_config, train
 
 log = logging.getLogger(__name__)
 
 Row = tuple[str, int, dict[str, BindingReport]]
+_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,36 @@ class AblationConfig:
     output: str
     arms: dict[str, Any]
     changes: dict[str, Any] = field(default_factory=dict)
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[Annotated[int, Within(0, 2**32 - 1)], ...] = (0,)
     splits: tuple[str, ...] = ("heldout", "hard")
-    clips: int = 64
-    steps: int = 20
+    clips: Annotated[int, Within(1, 1_000_000)] = 64
+    steps: Annotated[int, Within(1, 1000)] = 20
+
+    def __post_init__(self) -> None:
+        for split in self.splits:
+            check_split(split)
+        for name in ("arms", "seeds", "splits"):
+            if not getattr(self, name):
+                raise ValueError(f"key {name!r} is empty; expected at least one")
+        for name in self.arms:
+            plain = 0 < len(name) <= _NAME and name.isprintable() and name == Path(name).name
+            if not plain or "\\" in name:
+                raise ValueError(f"the arm {show(name)} is no name of a folder, expected one")
+
+    def trainings(self, base: TrainConfig) -> dict[str, TrainConfig]:
+        """The training of every arm, of the base with the changes of all.
+
+        Raises:
+            ValueError: names the arm and the key that cannot be changed so.
+        """
+        result = {}
+        for name, changes in self.arms.items():
+            try:
+                result[name] = changed(base, changes or {})
+                check(result[name])
+            except ValueError as error:
+                raise ValueError(f"arm {show(name)}: {error}") from None
+        return result
 
 
 def run_ablation(path: Path | str) -> Path:
@@ -51,34 +81,27 @@ def run_ablation(path: Path | str) -> Path:
 
     Returns:
         The path of the table.
+
+    Raises:
+        ValueError: if the configuration or an arm is malformed, before anything is trained.
+        OSError: if something cannot be written.
     """
     path = Path(path)
-    config = read(AblationConfig, read_yaml(path), "")
-    base = _changed(load_config(path.parent / config.base), config.changes)
-    table = Path(config.output) / "table.md"
+    config = load(AblationConfig, path)
+    base = changed(load_config(path.parent / config.base), config.changes)
+    arms = config.trainings(base)
+    check_plotting()
     rows: list[Row] = []
-    for name, changes in config.arms.items():
-        for seed in config.seeds:
-            arm = _changed(base, changes or {})
-            output = str(Path(config.output) / f"{name}-{seed}")
-            log.info("arm %s, seed %d", name, seed)
-            model = train(replace(arm, output=output, seed=seed))
-            rows.append((name, seed, _measure(config, arm, model)))
-            with atomic_path(table) as temporary:
-                temporary.write_text(_table(config, base, rows), encoding="utf-8")
+    with held(config.output) as output:
+        table = output / "table.md"
+        for name, arm in arms.items():
+            for seed in config.seeds:
+                log.info("arm %s, seed %d", name, seed)
+                model = train(replace(arm, output=str(output / f"{name}-{seed}"), seed=seed))
+                rows.append((name, seed, _measure(config, arm, model)))
+                with atomic_path(table) as temporary:
+                    temporary.write_text(_table(config, base, rows), encoding="utf-8")
     return table
-
-
-def _changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
-    """A configuration with some keys changed; nested mappings change nested fields."""
-    values = dict(vars(config))
-    for key, value in changes.items():
-        if isinstance(value, Mapping) and key in values:
-            current = values[key]
-            inner = current if isinstance(current, dict) else vars(current)
-            value = {**inner, **value}
-        values[key] = value
-    return read(TrainConfig, values, "")
 
 
 def _measure(config: AblationConfig, arm: TrainConfig, model: Path) -> dict[str, BindingReport]:
@@ -106,7 +129,7 @@ def _table(config: AblationConfig, base: TrainConfig, rows: list[Row]) -> str:
     o = base.optimization
     budget = (
         f"Budget: {o.steps} steps of {o.batch} clips an arm, pool of {base.pool} clips, "
-        f"{base.transformer.layers} blocks of width {base.transformer.heads * 64}, "
+        f"{base.transformer.layers} blocks of width {base.transformer.dim}, "
         f"{base.data.size}x{base.data.size}, {base.data.frames} frames; measured on {config.clips} "
         f"clips a split with {config.steps} denoising steps and all conditions given."
     )

@@ -1,17 +1,21 @@
-"""Train the tiny video autoencoder on SpriteBind's frames and flow pictures (METHOD 8.5)."""
+"""Train the tiny video autoencoder on SpriteBind's frames and flow pictures."""
 
 import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..data.spritebind import SpriteBind
+from ..data.spritebind.encoding import flow_picture, to_signed
+from ..geometry import COGVIDEOX
 from ..models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
-from ..trajectory.flow import flow_map, flow_rgb
-from .spritebind import Clip, SpriteBind
+from ..settings import Within
+from .optimizer import Positive, Rate
 
 log = logging.getLogger(__name__)
 
@@ -22,23 +26,16 @@ COGVIDEOX_2B_SCALE = 1.15258426
 class AutoencoderTraining:
     """Budget of the autoencoder stage; one clip gives one crop of frames and one of flow."""
 
-    steps: int = 3000
-    clips: int = 4
-    crop: int = 64
-    learning_rate: float = 2e-3
-    latent_noise: float = 0.1
-    latent_penalty: float = 1e-3
+    steps: Positive = 3000
+    clips: Annotated[int, Within(1, 4096)] = 4
+    crop: Positive = 64
+    learning_rate: Rate = 2e-3
+    latent_noise: Annotated[float, Within(0, 100)] = 0.1
+    latent_penalty: Annotated[float, Within(0, 100)] = 1e-3
 
-
-def to_signed(frames: Tensor) -> Tensor:
-    """uint8 [..., T, 3, H, W] to float [..., 3, T, H, W] in [-1, 1]."""
-    return frames.transpose(-4, -3).float() / 127.5 - 1.0
-
-
-def flow_picture(clip: Clip, sigma: float) -> Tensor:
-    """The clip's flow RGB, uint8 [T, 3, H, W]."""
-    size = (clip.frames.shape[-2], clip.frames.shape[-1])
-    return flow_rgb(flow_map(clip.tracks, size, sigma=sigma))
+    def __post_init__(self) -> None:
+        if self.crop % COGVIDEOX.spatial:
+            raise ValueError(f"crop is {self.crop}, expected a multiple of {COGVIDEOX.spatial}")
 
 
 def train_autoencoder(

@@ -1,6 +1,6 @@
 """Loss and accuracy curves of a run as a picture."""
 
-import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..files import atomic_path
@@ -13,8 +13,8 @@ _PANELS = (
 )
 
 
-def plot_curves(log: Path, picture: Path) -> None:
-    """Draw a run's log as a PNG.
+def check_plotting() -> None:
+    """Refuse to begin what ends with a picture that could not be drawn.
 
     Raises:
         ValueError: if matplotlib is not installed.
@@ -26,9 +26,22 @@ def plot_curves(log: Path, picture: Path) -> None:
             "curves need matplotlib; install it with: pip install 'comfyui-tora2[train]'"
         ) from None
     matplotlib.use("Agg")
+
+
+def plot_curves(rows: Sequence[Mapping[str, float]], picture: Path) -> None:
+    """Draw a run's log as a PNG.
+
+    Args:
+        rows: measures of steps, each with its `step`.
+        picture: the file to write.
+
+    Raises:
+        ValueError: if matplotlib is not installed.
+        OSError: if the file cannot be written.
+    """
+    check_plotting()
     from matplotlib import pyplot
 
-    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     figure, axes = pyplot.subplots(1, len(_PANELS), figsize=(4 * len(_PANELS), 3))
     for axis, (key, title) in zip(axes, _PANELS, strict=True):
         points = [(row["step"], row[key]) for row in rows if key in row]

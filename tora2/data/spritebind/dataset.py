@@ -1,37 +1,49 @@
-"""SpriteBind: procedural clips in which binding is the only way to be right.
+"""The clips: scenes of sprites on paths, drawn from a seed.
 
 Captions name shapes only, reference pictures carry colour and texture, tracks carry motion, and
-nothing but the binding of the three tells which sprite goes where (METHOD 8.2). Clips are made on
-the fly; clip `i` of a split depends on the seed, the split and `i` alone.
+nothing but the binding of the three tells which sprite goes where. Clips are made on the fly;
+clip `i` of a split depends on the seed, the split and `i` alone.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..trajectory import Tracks, parse, sample
+from ...geometry import COGVIDEOX
+from ...settings import Within
+from ...trajectory import Tracks, parse, sample
 from .sprites import BACKGROUNDS, SHAPES, TEXTURES, Sprite, background, paint, saturated
 
 SPLITS = ("train", "heldout", "hard")
 _HUE_BINS = 12
 _MIN_HUE_GAP = 0.17
-MAX_ENTITIES = 3
+MAX_ENTITIES, MAX_PICTURES = 3, 2
+_FEWEST_FRAMES = 5
 
 
 @dataclass(frozen=True)
 class SpriteBindConfig:
     """Size of the clips and pictures; `sigma` is the flow map's Gaussian in pixels."""
 
-    size: int = 96
-    frames: int = 17
-    picture: int = 64
-    min_entities: int = 1
-    max_entities: int = MAX_ENTITIES
-    sigma: float = 6.0
+    size: Annotated[int, Within(16, 1024)] = 96
+    frames: Annotated[int, Within(_FEWEST_FRAMES, 257)] = 17
+    picture: Annotated[int, Within(16, 512)] = 64
+    min_entities: Annotated[int, Within(1, MAX_ENTITIES)] = 1
+    max_entities: Annotated[int, Within(1, MAX_ENTITIES)] = MAX_ENTITIES
+    sigma: Annotated[float, Within(0.1, 100)] = 6.0
+
+    def __post_init__(self) -> None:
+        COGVIDEOX.check_video(self.frames, self.size, self.size, "a clip")
+        if self.min_entities > self.max_entities:
+            raise ValueError(
+                f"min_entities is {self.min_entities}, expected at most max_entities, "
+                f"which is {self.max_entities}"
+            )
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,12 @@ def is_heldout(shape: str, hue: float) -> bool:
     return (SHAPES.index(shape) * 2 + int(hue % 1.0 * _HUE_BINS)) % 6 == 0
 
 
+def check_split(split: str) -> None:
+    """Refuse a split that there is none of, with a ValueError."""
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r} is unknown; expected one of {', '.join(SPLITS)}")
+
+
 class SpriteBind(Dataset[Clip]):
     """Deterministic procedural clips.
 
@@ -80,8 +98,7 @@ class SpriteBind(Dataset[Clip]):
     def __init__(
         self, config: SpriteBindConfig, seed: int, split: str = "train", length: int = 1 << 31
     ) -> None:
-        if split not in SPLITS:
-            raise ValueError(f"split {split!r} is unknown; expected one of {', '.join(SPLITS)}")
+        check_split(split)
         self.config, self.seed, self.split, self.length = config, seed, split, length
 
     def __len__(self) -> int:
@@ -254,7 +271,7 @@ def _caption(rng: np.random.Generator, shapes: list[str], phrase: str) -> str:
 
 
 def _pictures(rng: np.random.Generator, sprite: Sprite, size: int) -> Tensor:
-    count = 2 if rng.random() < 0.25 else 1
+    count = MAX_PICTURES if rng.random() < 0.25 else 1
     return torch.stack([reference_picture(rng, sprite, size) for _ in range(count)])
 
 

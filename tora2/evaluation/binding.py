@@ -1,24 +1,22 @@
-"""Binding accuracy and trajectory error of a model on SpriteBind clips (METHOD 8.2)."""
+"""Binding accuracy and trajectory error of a model on SpriteBind clips, told by colour."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ..conditioning import Tora2Conditioning
-from ..evaluation.sprites import bound, hue_of, locate
+from ..data.clips import ClipBatch
+from ..data.conditions import condition_clips
+from ..data.spritebind import Clip, SpriteBind
+from ..data.spritebind.encoding import encode_clips, rendered
+from ..encoders.tiny import TinyEncoder
 from ..latents import decode_video
+from ..pipeline import Tora2Pipeline
 from ..sampling import ClassifierFree, make_scheduler, sample_latents
-from ..text import encode_prompts, encode_words, token_ids
-from .pool import ClipPool, encode_clips, entity_batch, rendered
-from .spritebind import Clip, SpriteBind
-from .sprites import SHAPES
-
-if TYPE_CHECKING:
-    from ..pipeline import Tora2Pipeline
+from ..text import encode_prompts, token_ids
+from .metrics.colour import bound, hue_of, locate
 
 _VISIBLE = 0.6
 
@@ -49,7 +47,7 @@ class BindingReport:
 
 @torch.no_grad()
 def evaluate_binding(
-    pipeline: "Tora2Pipeline",
+    pipeline: Tora2Pipeline,
     data: SpriteBind,
     clips: int,
     seeds: Sequence[int] = (0,),
@@ -62,9 +60,9 @@ def evaluate_binding(
     totals: list[tuple[Tensor, Tensor, Tensor, bool]] = []
     done = 0
     for group in rendered(data, data.config.sigma, clips):
-        pool = encode_clips(group, pipeline.vae, pipeline.tokenizer, pipeline.info.text_tokens)
+        encoded = encode_clips(group, pipeline.vae, pipeline.tokenizer, pipeline.info.text_tokens)
         for seed in seeds:
-            videos = sample_clips(pipeline, pool, steps, guidance, seed)
+            videos = sample_clips(pipeline, encoded, steps, guidance, seed)
             for (clip, _), video in zip(group, videos, strict=True):
                 totals.append(_measure(video, clip))
         done += len(group)
@@ -85,14 +83,16 @@ def evaluate_binding(
 
 
 def sample_clips(
-    pipeline: "Tora2Pipeline", pool: ClipPool, steps: int, guidance: float, seed: int
+    pipeline: Tora2Pipeline, clips: ClipBatch, steps: int, guidance: float, seed: int
 ) -> Tensor:
     """Videos [B, T, H, W, 3] in [0, 1] of encoded clips with all their conditions."""
-    pool = pool.to(pipeline.device)
-    conditioning = condition_clips(pipeline, pool)
+    clips = clips.to(pipeline.device)
+    conditioning = condition_clips(
+        clips, pipeline.adapter, pipeline.text_encoder, tiny_encoder(pipeline)
+    )
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(pool.latents.shape, generator=generator).to(pipeline.device)
-    context = encode_prompts(pipeline.text_encoder, pool.captions)
+    noise = torch.randn(clips.latents.shape, generator=generator).to(pipeline.device)
+    context = encode_prompts(pipeline.text_encoder, clips.captions)
     empty = token_ids(pipeline.tokenizer, [""], pipeline.info.text_tokens)
     negative = encode_prompts(pipeline.text_encoder, empty).expand_as(context)
     with torch.autocast(pipeline.device.type, torch.bfloat16):
@@ -111,16 +111,15 @@ def sample_clips(
     return ((video.float().cpu() + 1) / 2).permute(0, 2, 3, 4, 1)
 
 
-def condition_clips(pipeline: "Tora2Pipeline", pool: ClipPool) -> Tora2Conditioning:
-    """Conditioning of encoded clips, as training makes it."""
-    ids = token_ids(pipeline.tokenizer, SHAPES, pipeline.info.text_tokens)
-    words, word_mask = encode_words(pipeline.text_encoder, ids)
-    entities = entity_batch(
-        pool, pipeline.encoder, words, word_mask, pipeline.adapter.config.face_dim
-    )
-    return Tora2Conditioning.from_batch(
-        pipeline.adapter, pool.motion.float(), entities, pool.track_mask.any(1).float()
-    )
+def tiny_encoder(pipeline: Tora2Pipeline) -> TinyEncoder:
+    """The picture encoder of a pipeline of the bundled model's kind.
+
+    Raises:
+        ValueError: if the pipeline has another one: SpriteBind's pictures are for this.
+    """
+    if not isinstance(pipeline.encoder, TinyEncoder):
+        raise ValueError("the model has no picture encoder of the bundled model's kind")
+    return pipeline.encoder
 
 
 def _measure(video: Tensor, clip: Clip) -> tuple[Tensor, Tensor, Tensor, bool]:

@@ -1,6 +1,6 @@
 """Anti-aliased sprites: shapes as signed distances, colours, textures and backgrounds.
 
-The drawing half of SpriteBind (see `spritebind.py`). Positions are pixels as (x, y), origin
+The drawing half of SpriteBind; `dataset.py` has the other. Positions are pixels as (x, y), origin
 top-left, y down; the centre of the top-left pixel is (0.5, 0.5).
 """
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def trajectory_error(predicted: Tensor, target: Tensor, visible: Tensor | None = None) -> float:
-    """Mean L1 distance between measured and requested tracks (METHOD 4.2).
+    """Mean L1 distance between measured and requested tracks.
 
     Args:
         predicted: [N, T, 2] measured points in pixels (x, y); NaN where nothing was found.

@@ -1,17 +1,22 @@
 """Measure a finished model as a YAML file says, and write what came out."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from tqdm import tqdm
 
-from ..files import atomic_path
+from ..data.spritebind import SpriteBind, SpriteBindConfig
+from ..data.spritebind.dataset import check_split
+from ..files import atomic_path, check_writable
 from ..pipeline import Tora2Pipeline
-from .config import read, read_yaml
-from .evaluate import evaluate_binding
-from .spritebind import SpriteBind, SpriteBindConfig
+from ..settings import Within, load
+from .binding import evaluate_binding
+
+Seed = Annotated[int, Within(0, 2**32 - 1)]
 
 
 @dataclass(frozen=True)
@@ -31,16 +36,29 @@ class EvaluationConfig:
     output: str
     model: str = "tiny"
     splits: tuple[str, ...] = ("heldout",)
-    data_seed: int = 1
-    seeds: tuple[int, ...] = (0, 1, 2)
-    clips: int = 256
-    steps: int = 20
-    guidance: float = 1.0
+    data_seed: Seed = 1
+    seeds: tuple[Seed, ...] = (0, 1, 2)
+    clips: Annotated[int, Within(1, 1_000_000)] = 256
+    steps: Annotated[int, Within(1, 1000)] = 20
+    guidance: Annotated[float, Within(0, 100)] = 1.0
+
+    def __post_init__(self) -> None:
+        for split in self.splits:
+            check_split(split)
+        for name in ("splits", "seeds"):
+            if not getattr(self, name):
+                raise ValueError(f"key {name!r} is empty; expected at least one")
 
 
 def run_evaluation(path: Path | str) -> dict[str, Any]:
-    """Measure, write the JSON file and return its content."""
-    config = read(EvaluationConfig, read_yaml(path), "")
+    """Measure, write the JSON file and return its content.
+
+    Raises:
+        ValueError: if the configuration is malformed or the model cannot be loaded.
+        OSError: if the output cannot be written; its folder is looked at before the work.
+    """
+    config = load(EvaluationConfig, path)
+    check_writable(config.output)
     pipeline = Tora2Pipeline.from_pretrained(config.model)
     data = SpriteBindConfig(
         size=pipeline.info.width, frames=pipeline.info.frames, sigma=pipeline.info.sigma

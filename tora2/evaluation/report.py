@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
 
-    from ..pipeline import Tora2Output
-    from ..scene import Scene
+from ..encoders.pictures import load_picture, on_white
+from ..pipeline import Tora2Output
+from ..scene import Scene
+from .metrics import trajectory_error
+from .metrics.colour import dominant_hue, hue_gap, locate
 
 _COLORED_APART = 0.1
 
@@ -22,11 +24,6 @@ def measure(result: Tora2Output, scene: Scene) -> Tensor:
         [N, T, 2] pixels for every track, NaN where its entity is not seen, has no picture, or has
         no colour of its own.
     """
-    import torch
-
-    from ..encoders.pictures import load_picture, on_white
-    from ..evaluation.sprites import dominant_hue, hue_gap, locate
-
     hues: dict[str, float] = {}
     for entity in scene.entities:
         if entity.images:
@@ -46,8 +43,6 @@ def measure(result: Tora2Output, scene: Scene) -> Tensor:
 
 def report(result: Tora2Output, scene: Scene, measured: Tensor) -> list[str]:
     """One line for every entity with a track: its TrajError."""
-    from ..evaluation import trajectory_error
-
     lines = []
     for entity in scene.entities:
         rows = [i for i, t in enumerate(scene.trajectories.tracks) if t.entity == entity.id]

@@ -1,45 +1,48 @@
-"""The tiny model's parts before training: a narrow CogVideoX, a small T5, a tokenizer of words."""
+"""The bundled model's parts before training: a narrow CogVideoX, a small T5, the adapter."""
+
+from __future__ import annotations
 
 import math
 import os
 from typing import Any
 
+import torch
 from diffusers import CogVideoXTransformer3DModel
-from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
-from tokenizers.models import WordLevel
 from torch import nn
 
-from ..models.adapter import Tora2Adapter, Tora2Config
+from ....data.spritebind import SHAPES
+from ....data.spritebind.vocabulary import make_tokenizer, vocabulary
+from ....encoders.entity import Encoders
+from ....encoders.tiny import TinyEncoder
+from ....geometry import COGVIDEOX
+from ....model_folder import ModelInfo
+from ....models.adapter import Tora2Adapter, Tora2Config
+from ....models.autoencoder import PatchAutoencoder
+from ....pipeline import Tora2Pipeline
+from ....settings import changed
 from .config import TrainConfig, TransformerShape
-from .sprites import BACKGROUNDS, SHAPES
-
-PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
-_GRAMMAR = ("a", "an", "the", "and", "with", "one", "another", ",", ".")
 
 
-def vocabulary() -> list[str]:
-    """Every word the tiny model knows, after the three special tokens."""
-    places = sorted({word for phrase in BACKGROUNDS for word in phrase.split()})
-    return [PAD, END, UNKNOWN, *_GRAMMAR, *places, *SHAPES]
-
-
-def make_tokenizer(length: int) -> Any:
-    """A word-level tokenizer with T5's special ids: pad 0, end 1, unknown 2."""
-    from transformers import PreTrainedTokenizerFast
-
-    words = {word: index for index, word in enumerate(vocabulary())}
-    tokenizer = Tokenizer(WordLevel(words, unk_token=UNKNOWN))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"$A {END}", special_tokens=[(END, words[END])]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        eos_token=END,
-        unk_token=UNKNOWN,
-        model_max_length=length,
+def new_pipeline(config: TrainConfig, vae: PatchAutoencoder) -> Tora2Pipeline:
+    """A pipeline with untrained parts; a function of the configuration's seed."""
+    torch.manual_seed(config.seed)
+    data, shape = config.data, config.transformer
+    return Tora2Pipeline(
+        transformer=make_transformer(shape),
+        vae=vae,
+        text_encoder=make_text_encoder(shape),
+        tokenizer=make_tokenizer(shape.text_tokens),
+        adapter=make_adapter(config),
+        encoders=Encoders(joint=TinyEncoder(config.encoder)),
+        info=ModelInfo(
+            width=data.size,
+            height=data.size,
+            frames=data.frames,
+            fixed=True,
+            text_tokens=shape.text_tokens,
+            sigma=data.sigma,
+            words=SHAPES,
+        ),
     )
 
 
@@ -74,8 +77,8 @@ def make_transformer(shape: TransformerShape) -> CogVideoXTransformer3DModel:
     transformer = CogVideoXTransformer3DModel(
         num_attention_heads=shape.heads,
         attention_head_dim=64,
-        in_channels=16,
-        out_channels=16,
+        in_channels=COGVIDEOX.channels,
+        out_channels=COGVIDEOX.channels,
         time_embed_dim=shape.time_dim,
         text_embed_dim=shape.text_dim,
         num_layers=shape.layers,
@@ -99,17 +102,34 @@ def make_transformer(shape: TransformerShape) -> CogVideoXTransformer3DModel:
     return transformer
 
 
-def make_adapter(config: TrainConfig) -> Tora2Adapter:
-    """The tiny adapter whose widths follow the transformer, text and picture encoder."""
+def adapter_config(config: TrainConfig) -> Tora2Config:
+    """The preset `tiny` with the configuration's changes, its widths those of the other parts.
+
+    Raises:
+        ValueError: if a change is unknown, of the wrong type, or of a width that follows from
+            another part.
+    """
     widths = {
-        "dim": config.transformer.heads * 64,
+        "dim": config.transformer.dim,
         "layers": config.transformer.layers,
         "word_dim": config.transformer.text_dim,
         "semantic_dim": config.encoder.dim,
         "face_dim": config.encoder.dim,
         "object_dim": config.encoder.dim,
+        "latent_channels": COGVIDEOX.channels,
     }
-    adapter = Tora2Adapter(Tora2Config.preset("tiny", **widths, **config.adapter))
+    for key in config.adapter:
+        if key in widths:
+            raise ValueError(
+                f"key {'adapter.' + key!r} cannot be set; it is {widths[key]}, which follows from "
+                "the transformer and the encoder"
+            )
+    return changed(Tora2Config.preset("tiny", **widths), config.adapter, "adapter.")
+
+
+def make_adapter(config: TrainConfig) -> Tora2Adapter:
+    """The tiny adapter, ready to train from scratch."""
+    adapter = Tora2Adapter(adapter_config(config))
     if adapter.extractor is not None:
         # Without batch statistics the residual stream would double its variance at every block.
         for block in adapter.extractor.body:

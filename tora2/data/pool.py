@@ -1,0 +1,51 @@
+"""A pool of encoded clips: a file, and the batches that training draws from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .clips import ClipBatch
+from .tensor_file import read_tensors, write_tensors
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Draws batches of `batch` clips with replacement, each from the generator of its step."""
+
+    clips: ClipBatch
+    batch: int
+
+    def __call__(self, step: int, generator: torch.Generator) -> ClipBatch:
+        return self.clips[torch.randint(len(self.clips), (self.batch,), generator=generator)]
+
+
+def write_pool(path: Path, clips: ClipBatch) -> None:
+    """Write clips as a file.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    write_tensors(path, vars(clips))
+
+
+def read_pool(path: Path, like: ClipBatch) -> ClipBatch:
+    """Clips from a file of `write_pool`.
+
+    Args:
+        path: of the file.
+        like: at least one clip of the set that the file is to hold.
+
+    Raises:
+        ValueError: names the file, if it is damaged or holds clips of another set.
+    """
+    names = {field.name for field in fields(ClipBatch)}
+    with read_tensors(path) as values:
+        if values.keys() != names or not all(isinstance(v, Tensor) for v in values.values()):
+            raise ValueError("it holds no clips of this version")
+        clips = ClipBatch(**values)
+        clips.check(like)
+        return clips

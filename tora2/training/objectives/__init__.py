@@ -1,0 +1,1 @@
+"""Objectives: what turns a batch into a loss, one file a kind."""

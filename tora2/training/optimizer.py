@@ -1,0 +1,214 @@
+"""AdamW on float32 weights, its rates over time, and the average of what it trains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..settings import Within
+
+Steps = Annotated[int, Within(0, 10**9)]
+Positive = Annotated[int, Within(1, 10**9)]
+Rate = Annotated[float, Within(0, 10)]
+Share = Annotated[float, Within(0, 1)]
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How parameters move, whatever they belong to.
+
+    Attributes:
+        learning_rate: of everything that no other rate is given for.
+        final_learning_rate: share of the rate that is left at the cosine's end.
+        warmup: steps in which the rate rises.
+        horizon: steps of the cosine that the rate follows, `steps` if 0; with `cooldown`, the rate
+            goes linearly to zero over so many last steps, so that a run may end before its horizon.
+        clip: largest norm of the gradient.
+        ema: decay of the average.
+        precision: of the computation; weights are kept in float32.
+        checkpoint_every: steps between two checkpoints to resume from.
+    """
+
+    steps: Positive = 4000
+    batch: Annotated[int, Within(1, 65536)] = 32
+    learning_rate: Rate = 1e-3
+    final_learning_rate: Share = 0.05
+    warmup: Steps = 100
+    horizon: Steps = 0
+    cooldown: Steps = 0
+    weight_decay: Rate = 1e-2
+    betas: tuple[Share, Share] = (0.9, 0.98)
+    clip: Annotated[float, Within(1e-9, 1e9)] = 1.0
+    ema: Share = 0.998
+    precision: Literal["bf16", "fp32"] = "bf16"
+    checkpoint_every: Positive = 250
+
+    def factor(self, step: int) -> float:
+        """What the rates are multiplied by at a step, counted from 0."""
+        warm = min(1.0, (step + 1) / max(self.warmup, 1))
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(self.horizon or self.steps, 1))))
+        left = min(1.0, (self.steps - step) / self.cooldown) if self.cooldown else 1.0
+        return warm * left * (self.final_learning_rate + (1 - self.final_learning_rate) * cosine)
+
+
+class Optimizer:
+    """AdamW over the parameters of some parts.
+
+    A step of a rate such as 3e-6 is smaller than what bfloat16 tells apart, so a parameter that is
+    held in less than float32 has a master copy, which is what moves; the parameter follows it.
+
+    Args:
+        parameters: by name; those of the parts that are trained.
+        settings: of the optimisation.
+        rates: learning rates of parameters whose name contains a text, in place of the general one;
+            such parameters have no weight decay.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        settings: Optimization,
+        rates: Mapping[str, float] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.parameters = dict(parameters)
+        self.masters = {
+            name: p if p.dtype == torch.float32 else nn.Parameter(p.detach().float())
+            for name, p in parameters.items()
+        }
+        self._copied = [n for n, p in parameters.items() if self.masters[n] is not p]
+        self._adam = torch.optim.AdamW(
+            _groups(self.masters, settings.learning_rate, rates or {}),
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of the last step."""
+        for parameter in self.parameters.values():
+            parameter.grad = None
+
+    def step(self, step: int) -> float:
+        """Move every parameter by its gradient.
+
+        Args:
+            step: which one, counted from 0; it sets the rates.
+
+        Returns:
+            The norm of the gradient before it was clipped.
+
+        Raises:
+            ValueError: if that is not finite; nothing has moved then.
+        """
+        for name in self._copied:
+            gradient = self.parameters[name].grad
+            self.masters[name].grad = None if gradient is None else gradient.float()
+        norm = float(nn.utils.clip_grad_norm_(self.masters.values(), self.settings.clip))
+        if not math.isfinite(norm):
+            raise ValueError(f"the gradient is not finite at step {step}")
+        factor = self.settings.factor(step)
+        for group in self._adam.param_groups:
+            group["lr"] = group["peak"] * factor
+        self._adam.step()
+        self._follow()
+        return norm
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        for name in self._copied:
+            self.parameters[name].copy_(self.masters[name])
+
+    def state_dict(self) -> dict[str, Any]:
+        """AdamW's state, and the masters that are not the parameters themselves."""
+        masters = {name: self.masters[name].detach() for name in self._copied}
+        return {"optimizer": self._adam.state_dict(), "masters": masters}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Inverse of `state_dict`.
+
+        Raises:
+            ValueError: if the state is that of other parameters.
+        """
+        copy_all({name: self.masters[name] for name in self._copied}, state["masters"], "masters")
+        self._adam.load_state_dict(state["optimizer"])
+        for parameter, moments in self._adam.state.items():
+            for name, value in moments.items():
+                if name != "step" and value.shape != parameter.shape:
+                    raise ValueError(f"the optimiser's {name} has shape {tuple(value.shape)}")
+
+
+class Average:
+    """The exponential moving average of trained weights, in float32.
+
+    Args:
+        weights: by name; averaged as they move.
+        decay: of the average, less in the first steps.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor], decay: float) -> None:
+        self._weights = list(weights.values())
+        self._decay = decay
+        self.values = {name: w.detach().clone() for name, w in weights.items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take the weights after a step, counted from 0, into the average."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self.values.values()), self._weights, 1 - decay)
+
+    @contextmanager
+    def placed(self, parameters: Mapping[str, nn.Parameter]) -> Iterator[None]:
+        """Have the averages in the parameters of the same names, and what was there afterwards."""
+        kept = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+        copy_all(parameters, self.values, "average")
+        try:
+            yield
+        finally:
+            copy_all(parameters, kept, "weights")
+
+
+@torch.no_grad()
+def copy_all(into: Mapping[str, Tensor], values: Mapping[str, Tensor], what: str) -> None:
+    """Copy tensors of the same names and shapes.
+
+    Raises:
+        ValueError: if the names or shapes are others.
+    """
+    if into.keys() != values.keys():
+        name = sorted(into.keys() ^ values.keys())[0]
+        raise ValueError(f"the {what} have other names, {name!r} among them")
+    for name, target in into.items():
+        if target.shape != values[name].shape:
+            raise ValueError(f"the {what} have another shape of {name!r}")
+    for name, target in into.items():
+        target.copy_(values[name])
+
+
+def _groups(
+    parameters: Mapping[str, nn.Parameter], rate: float, rates: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Matrices with weight decay, vectors without, and those with a rate of their own without."""
+    matrices, vectors = [], []
+    own: dict[str, list[nn.Parameter]] = {text: [] for text in rates}
+    for name, parameter in parameters.items():
+        text = next((text for text in rates if text in name), None)
+        if text is not None:
+            own[text].append(parameter)
+        elif parameter.ndim < 2:
+            vectors.append(parameter)
+        else:
+            matrices.append(parameter)
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "peak": rate},
+        {"params": vectors, "peak": rate, "weight_decay": 0.0},
+    ]
+    groups += [{"params": own[t], "peak": rates[t], "weight_decay": 0.0} for t in rates]
+    return [{**group, "lr": group["peak"]} for group in groups if group["params"]]

@@ -1,0 +1,119 @@
+"""Settings of the bundled model's training, as `configs/tiny.yaml` gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from ....data.spritebind import SpriteBindConfig
+from ....encoders.tiny import TinyEncoderConfig
+from ....geometry import COGVIDEOX
+from ....models.autoencoder import PatchAutoencoderConfig
+from ....settings import Within, load
+from ...autoencoder import COGVIDEOX_2B_SCALE, AutoencoderTraining
+from ...drops import Drops
+from ...objectives.denoising import DenoisingSettings
+from ...optimizer import Optimization, Positive, Rate, Steps
+
+_HEAD_QUARTERS = 4
+
+
+@dataclass(frozen=True)
+class TransformerShape:
+    """The tiny CogVideoX: heads of 64 channels, blocks, text width and length."""
+
+    heads: Annotated[int, Within(1, 48)] = 3
+    layers: Annotated[int, Within(1, 64)] = 6
+    time_dim: Annotated[int, Within(2, 4096)] = 128
+    text_dim: Annotated[int, Within(4, 4096)] = 128
+    text_tokens: Annotated[int, Within(2, 512)] = 24
+    text_layers: Annotated[int, Within(1, 64)] = 2
+
+    def __post_init__(self) -> None:
+        if self.text_dim % _HEAD_QUARTERS:
+            raise ValueError(
+                f"text_dim is {self.text_dim}, expected a multiple of {_HEAD_QUARTERS}"
+            )
+
+    @property
+    def dim(self) -> int:
+        """Channels of the tokens."""
+        return self.heads * 64
+
+
+@dataclass(frozen=True)
+class TinyOptimization(Optimization, DenoisingSettings):
+    """One section of the file: the optimisation, the losses' weights, and what is watched.
+
+    Attributes:
+        gate_learning_rate: of the binder's scalar gates: at the rate of matrices a scalar that
+            starts at zero could not move far enough.
+        log_every: steps between two lines of the log.
+        evaluate_every: steps between two measurements of `evaluate_clips` held-out clips; 0: none.
+    """
+
+    gate_learning_rate: Rate = 5e-3
+    log_every: Positive = 20
+    evaluate_every: Steps = 500
+    evaluate_clips: Annotated[int, Within(1, 100_000)] = 16
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run.
+
+    Attributes:
+        output: folder of checkpoints, curves and the finished model.
+        device: "auto" is the GPU where there is one.
+        pool: number of clips that are drawn and encoded once.
+        workers: processes that draw clips.
+        autoencoder_from: folder of a finished autoencoder to use in place of training one.
+        pool_from: file of encoded clips in place of the output's own; made if it is missing.
+        adapter: fields of `Tora2Config` that differ from the preset `tiny`.
+    """
+
+    output: str
+    seed: Annotated[int, Within(0, 2**32 - 1)] = 0
+    device: str = "auto"
+    pool: Annotated[int, Within(1, 10_000_000)] = 6000
+    workers: Annotated[int, Within(0, 256)] = 1
+    data: SpriteBindConfig = field(default_factory=SpriteBindConfig)
+    autoencoder: PatchAutoencoderConfig = field(
+        default_factory=lambda: PatchAutoencoderConfig(scaling_factor=COGVIDEOX_2B_SCALE)
+    )
+    autoencoder_training: AutoencoderTraining = field(default_factory=AutoencoderTraining)
+    autoencoder_from: str | None = None
+    pool_from: str | None = None
+    encoder: TinyEncoderConfig = field(default_factory=TinyEncoderConfig)
+    transformer: TransformerShape = field(default_factory=TransformerShape)
+    adapter: dict[str, Any] = field(default_factory=dict)
+    drops: Drops = field(default_factory=Drops)
+    optimization: TinyOptimization = field(default_factory=TinyOptimization)
+
+    def __post_init__(self) -> None:
+        for what, value, expected in (
+            ("encoder.picture", self.encoder.picture, self.data.picture),
+            (
+                "autoencoder.latent_channels",
+                self.autoencoder.latent_channels,
+                COGVIDEOX.channels,
+            ),
+        ):
+            if value != expected:
+                raise ValueError(f"key {what!r} is {value}; expected {expected}")
+        crop = self.autoencoder_training.crop
+        if crop > self.data.size:
+            raise ValueError(
+                f"key 'autoencoder_training.crop' is {crop}; expected at most data.size, "
+                f"which is {self.data.size}"
+            )
+
+
+def load_config(path: Path | str) -> TrainConfig:
+    """Read a YAML training configuration.
+
+    Raises:
+        ValueError: names the file and the key that is unknown or whose value cannot be taken.
+    """
+    return load(TrainConfig, path)

@@ -1,0 +1,205 @@
+"""One training run of the bundled model: autoencoder, pool of clips, loop, measurement."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ....backbone import predict
+from ....checkpoints.module_folder import load_module, save_module
+from ....conditioning import Tora2Conditioning
+from ....data.clips import ClipBatch
+from ....data.conditions import condition_clips
+from ....data.pool import Pool, read_pool, write_pool
+from ....data.spritebind import SpriteBind
+from ....data.spritebind.encoding import encode_clips, rendered
+from ....evaluation.binding import BindingReport, evaluate_binding, tiny_encoder
+from ....models.autoencoder import PatchAutoencoder
+from ....pipeline import Tora2Pipeline
+from ....sampling import make_scheduler
+from ....text import encode_prompts, token_ids
+from ...autoencoder import reconstruction_psnr, train_autoencoder
+from ...curves import check_plotting, plot_curves
+from ...device import resolve_device
+from ...drops import drop_conditions, hide_words
+from ...folder import run_folder
+from ...journal import Journal
+from ...loop import Hook, Loop
+from ...objectives.denoising import Denoising, velocity_noise
+from .config import TrainConfig, load_config
+from .model import adapter_config, new_pipeline
+
+log = logging.getLogger(__name__)
+
+MODEL = "model"
+STATE = "state.pt"
+LOG = "log.jsonl"
+_WATCH_STEPS = 12
+
+
+def run(path: Path | str) -> Path:
+    """Train as a YAML configuration says; see `train`.
+
+    Raises:
+        ValueError: if the configuration is malformed.
+    """
+    return train(load_config(path))
+
+
+def train(config: TrainConfig) -> Path:
+    """Train a model, or go on where an earlier run of the same configuration stopped.
+
+    Returns:
+        The folder of the finished model, which `Tora2Pipeline.from_pretrained` loads.
+
+    Raises:
+        ValueError: if the configuration cannot be built, the output folder holds a run of another
+            one or is in use, or a file of an earlier run is damaged.
+        OSError: if something cannot be written.
+    """
+    check(config)
+    check_plotting()
+    with run_folder(config.output, asdict(config)) as output:
+        vae = _autoencoder(config, output)
+        pipeline = new_pipeline(config, vae)
+        loop = make_loop(config, pipeline, _pool(config, output, pipeline), output / STATE)
+        journal = Journal(output / LOG)
+        journal.cut(loop.step if loop.resume() else 0)
+        _train(config, loop, pipeline, journal)
+        with loop.averaged():
+            pipeline.save_pretrained(output / MODEL)
+        plot_curves(journal.read(), output / "curves.png")
+    return output / MODEL
+
+
+def check(config: TrainConfig) -> None:
+    """Refuse what could not be built, before anything is written.
+
+    Raises:
+        ValueError: names the key.
+    """
+    adapter_config(config)
+    resolve_device(config.device)
+
+
+def make_loop(config: TrainConfig, pipeline: Tora2Pipeline, clips: ClipBatch, state: Path) -> Loop:
+    """The loop over the bundled model's parts, all of which are trained together."""
+    device = resolve_device(config.device)
+    encoder = tiny_encoder(pipeline)
+    parts = nn.ModuleDict(
+        {
+            "transformer": pipeline.transformer,
+            "text_encoder": pipeline.text_encoder,
+            "encoder": encoder,
+            "adapter": pipeline.adapter,
+        }
+    ).requires_grad_(True)
+    pool = Pool(clips, config.optimization.batch)
+    empty = token_ids(pipeline.tokenizer, [""], pipeline.info.text_tokens)
+
+    def source(step: int, generator: torch.Generator) -> ClipBatch:
+        drawn = hide_words(pool(step, generator), generator)
+        return drop_conditions(drawn, config.drops, empty, generator)
+
+    def condition(batch: ClipBatch) -> tuple[Tensor, Tora2Conditioning]:
+        made = condition_clips(batch, pipeline.adapter, pipeline.text_encoder, encoder)
+        return encode_prompts(pipeline.text_encoder, batch.captions), made
+
+    alphas = make_scheduler("ddim").alphas_cumprod.float().to(device)
+    objective = Denoising(
+        predict=partial(predict, pipeline.transformer),
+        noised=velocity_noise(alphas),
+        timesteps=len(alphas),
+        condition=condition,
+        settings=config.optimization,
+        device=device,
+    )
+    rates = {".gate_": config.optimization.gate_learning_rate}
+    return Loop(parts, source, objective, config.optimization, config.seed, device, state, rates)
+
+
+def _train(config: TrainConfig, loop: Loop, pipeline: Tora2Pipeline, journal: Journal) -> None:
+    steps = config.optimization.steps
+    bar = tqdm(total=steps, initial=loop.step, desc="training", unit="step", smoothing=0.05)
+    with bar:
+        loop.run([_watch(config, loop, pipeline, bar), _write(config, journal, bar)])
+
+
+def _watch(config: TrainConfig, loop: Loop, pipeline: Tora2Pipeline, bar: Any) -> Hook:
+    """Measure held-out clips now and then."""
+    o = config.optimization
+    heldout = SpriteBind(config.data, config.seed, "heldout")
+
+    def measure(step: int, measures: dict[str, float]) -> None:
+        if o.evaluate_every and (step % o.evaluate_every == 0 or step == o.steps):
+            with loop.averaged():
+                report = evaluate_binding(pipeline, heldout, o.evaluate_clips, steps=_WATCH_STEPS)
+            measures |= {k: v for k, v in report.to_dict().items() if k not in ("clips", "seeds")}
+            bar.write(f"step {step}: {_sentence(report)}")
+
+    return measure
+
+
+def _write(config: TrainConfig, journal: Journal, bar: Any) -> Hook:
+    """Show progress, and log now and then and whatever was measured."""
+
+    def write(step: int, measures: dict[str, float]) -> None:
+        bar.update()
+        if step % config.optimization.log_every == 0 or "bind_accuracy" in measures:
+            bar.set_postfix(loss=f"{measures['loss']:.3f}")
+            journal.write(step, measures)
+
+    return write
+
+
+def _sentence(report: BindingReport) -> str:
+    return (
+        f"bind accuracy {report.bind_accuracy:.3f}, centroid error "
+        f"{100 * report.centroid_error:.1f} % of the width, seen {report.seen:.3f}"
+    )
+
+
+def _autoencoder(config: TrainConfig, output: Path) -> PatchAutoencoder:
+    folder = Path(config.autoencoder_from) if config.autoencoder_from else output / "vae"
+    if not (folder / "model.safetensors").exists():
+        if config.autoencoder_from:
+            raise ValueError(f"autoencoder_from {str(folder)!r} holds no autoencoder")
+        data = SpriteBind(config.data, config.seed, "train")
+        with tqdm(total=config.autoencoder_training.steps, desc="autoencoder", unit="step") as bar:
+
+            def show(step: int, error: float) -> None:
+                bar.update()
+                bar.set_postfix(error=f"{error:.4f}")
+
+            vae = train_autoencoder(
+                config.autoencoder, config.autoencoder_training, data, config.seed, show
+            )
+        save_module(vae, folder, torch.float32)
+        psnr = reconstruction_psnr(vae, SpriteBind(config.data, config.seed, "heldout"), 16)
+        bar.write(f"autoencoder: {psnr:.1f} dB on held-out clips")
+    vae = load_module(PatchAutoencoder, type(config.autoencoder), folder)
+    return vae.to(resolve_device(config.device)).eval().requires_grad_(False)
+
+
+def _pool(config: TrainConfig, output: Path, pipeline: Tora2Pipeline) -> ClipBatch:
+    path = Path(config.pool_from) if config.pool_from else output / "pool.pt"
+    tokens = config.transformer.text_tokens
+    data, sigma = SpriteBind(config.data, config.seed, "train"), config.data.sigma
+    if path.exists():
+        [first] = rendered(data, sigma, 1)
+        return read_pool(path, encode_clips(first, pipeline.vae, pipeline.tokenizer, tokens))
+    parts = []
+    with tqdm(total=config.pool, desc="clips", unit="clip") as bar:
+        for group in rendered(data, sigma, config.pool, config.workers):
+            parts.append(encode_clips(group, pipeline.vae, pipeline.tokenizer, tokens))
+            bar.update(len(group))
+    clips = ClipBatch.concatenate(parts)
+    write_pool(path, clips)
+    return clips
