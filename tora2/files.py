@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,3 +48,26 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def regular_file(path: str | os.PathLike[str]) -> Path:
+    """The gate of every input file: opening what passes neither waits nor runs without end.
+
+    Args:
+        path: a file, or a link to one.
+
+    Returns:
+        The same path.
+
+    Raises:
+        OSError: if nothing is there, it is a folder, or it may not be looked at.
+        ValueError: if it is a pipe, a socket or a device, or `path` holds a zero byte.
+    """
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+        kind = kinds.get(stat.S_IFMT(mode), "a device")
+        raise ValueError(f"{os.fspath(path)} is {kind}, expected a regular file")
+    return Path(path)
