@@ -11,7 +11,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..tora2.conditioning import EntityCondition, Tora2Conditioning
-from ..tora2.encoders.entity import Entity
+from ..tora2.encoders.entity import EncodedEntity
 from ..tora2.trajectory import Tracks, TrajectoryDocument, sample
 from ..tora2.trajectory.flow import flow_map, flow_rgb
 from .host import adapters, progress, video, words
@@ -144,7 +144,7 @@ class Tora2Bind(io.ComfyNode):
         trajectories: TrajectoryDocument | None = None,
         vae: Any = None,
         clip: Any = None,
-        entities: dict[str, Entity | None] | None = None,
+        entities: dict[str, EncodedEntity | None] | None = None,
         flow_mode: str = FLOW_MODES[0],
         flow_video: Tensor | None = None,
         flow_latents: str = FLOW_LATENTS[0],
@@ -174,7 +174,7 @@ class FlowEncoding:
 
 def bind(
     loaded: LoadedAdapter,
-    entities: Sequence[Entity],
+    entities: Sequence[EncodedEntity],
     document: TrajectoryDocument | None,
     vae: Any,
     clip: Any,

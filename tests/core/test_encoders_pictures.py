@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tora2.encoders import pictures
+from tora2.encoders import picture_file
 from tora2.encoders.pictures import (
     Picture,
     content_box,
@@ -115,7 +115,7 @@ def test_alpha_of_every_kind_shows_white() -> None:
 def test_large_pictures_are_scaled_down_and_larger_ones_refused(monkeypatch) -> None:
     data = _encoded(_halves().resize((400, 200)), "JPEG")
     assert load_picture(data, max_side=100).size == (50, 100)
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 400 * 200 - 1)
+    monkeypatch.setattr(picture_file, "MAX_PIXELS", 400 * 200 - 1)
     with pytest.raises(ValueError, match="400x200 pixels"):
         load_picture(data, "holiday.jpg")
 

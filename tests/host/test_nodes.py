@@ -176,7 +176,7 @@ def document(pack: builders.Pack, **changes: Any) -> Any:
 
 
 def entity(pack: builders.Pack, word: str, name: str = "") -> Any:
-    return pack("tora2.encoders.entity").Entity(word=word, name=name)
+    return pack("tora2.encoders.entity").EncodedEntity(word=word, name=name)
 
 
 def test_entities_are_matched_by_name_then_word(pack: builders.Pack) -> None:

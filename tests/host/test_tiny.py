@@ -112,7 +112,7 @@ def test_bind_is_the_pipeline_s_conditioning(
     expected = pipeline.condition(given, sample(given.trajectories))
     entity, pictures = pack("tora2.encoders.entity"), pack("tora2.encoders.pictures")
     entities = [
-        entity.Entity(
+        entity.EncodedEntity(
             word=one.word,
             pictures=tuple(
                 encoders.joint.encode([pictures.on_white(pictures.load_picture(one.images[0]))])

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from .fingerprint import file_fingerprint
-from .onnx import Signature, providers, running, signature
+from .onnx import providers, running
+from .onnx_file import Signature, signature
 from .protocols import Face, FaceDetector, FaceRecogniser
 
 INSTALL = "python -m pip install insightface onnxruntime"

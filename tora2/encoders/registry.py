@@ -11,7 +11,8 @@ import torch
 from .dino import load_dino
 from .face import load_face
 from .object import load_mask_rcnn
-from .onnx import OnnxPrior, signature
+from .onnx import OnnxPrior
+from .onnx_file import signature
 
 PARTS = ("semantic", "face", "object")
 
