@@ -73,7 +73,8 @@ class Tora2TrajectoryEditor(io.ComfyNode):
                     "frames",
                     optional=True,
                     force_input=True,
-                    tooltip=f"Number of frames, {COGVIDEOX.temporal}k + 1. Wins over the document's; timing is scaled.",
+                    tooltip=f"Number of frames, {COGVIDEOX.temporal}k + 1. Wins over the "
+                    "document's; timing is scaled.",
                 ),
             ],
             outputs=[

@@ -242,7 +242,8 @@ frames, side = 65, 512
 points = torch.linspace(0, side, frames)[None, :, None].expand(1, frames, 2)
 tracks = Tracks(points, torch.ones(1, frames) > 0, torch.zeros(1).long(), side, side, frames)
 video = torch.full((1, 1, 1, 3), 0.5).expand(frames, side, side, 3)
-draw_tracks(video[:1], Tracks(points[:, :1], tracks.visible[:, :1], tracks.entity, 8, 8, 1), ["red"])
+once = Tracks(points[:, :1], tracks.visible[:, :1], tracks.entity, side, side, 1)
+draw_tracks(video[:1], once, ["red"])
 unit = 1 if sys.platform == "darwin" else 1024
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 draw_tracks(video, tracks, ["red"])
