@@ -24,14 +24,6 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or ""
 START_S, RUN_S = 240, 240
 
 
-def find_host() -> Path | None:
-    """COMFYUI_PATH, else the folder above custom_nodes/, else comfy-cli's default workspace."""
-    places = [REPOSITORY.parents[1], Path.home() / "comfy" / "ComfyUI"]
-    if "COMFYUI_PATH" in os.environ:
-        places = [Path(os.environ["COMFYUI_PATH"])]
-    return next((place for place in places if (place / "main.py").is_file()), None)
-
-
 @dataclass
 class Run:
     """What the server said of one prompt."""
@@ -124,11 +116,8 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`main.py --cpu` with this repository as its only custom node."""
-    host = find_host()
-    if host is None:
-        pytest.skip("no ComfyUI found: set COMFYUI_PATH to a checkout")
     if not (TINY / "model_index.json").is_file():
         pytest.skip("the bundled model is not there: train it with configs/tiny.yaml")
     base = tmp_path_factory.mktemp("server")
@@ -143,7 +132,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with (base / "server.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "main.py", *arguments, "--database-url", "sqlite:///:memory:"],
-            cwd=host,
+            cwd=comfyui,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")},

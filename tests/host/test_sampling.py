@@ -1,19 +1,15 @@
 """Host samplers against diffusers' CogVideoX schedulers, on shared noise and the same weights."""
 
-import sys
-from pathlib import Path
 from typing import Any
 
+import builders
 import pytest
 import torch
+from test_equality import corrected, error
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parent))
-import builders  # noqa: E402
-from test_equality import corrected, error  # noqa: E402
-
-from tora2.backbone import predict  # noqa: E402
-from tora2.sampling import make_scheduler  # noqa: E402
+from tora2.backbone import predict
+from tora2.sampling import make_scheduler
 
 STEPS, GUIDANCE = 50, 6.0  # the paper's
 

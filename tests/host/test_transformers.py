@@ -1,21 +1,18 @@
 """Tora2 Load Model on every way that weights are stored: layouts, precisions, 8-bit formats."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+import builders
 import pytest
 import torch
 from safetensors.torch import save_file
+from test_equality import error, host_velocity, inputs
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parent))
-import builders  # noqa: E402
-from test_equality import error, host_velocity, inputs  # noqa: E402
-
-from tora2.backbone import predict  # noqa: E402
-from tora2.checkpoints import convert_transformer  # noqa: E402
+from tora2.backbone import predict
+from tora2.checkpoints import convert_transformer
 
 
 @pytest.fixture(scope="module")
