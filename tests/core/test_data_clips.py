@@ -100,7 +100,7 @@ CHANGES = [
     (("width",), 10**30, "width"),
     (("extra",), 1, "extra"),
     (("scores",), {"flow": float("nan")}, "scores.flow"),
-    (("entities", 0, "word"), "", "word"),
+    (("entities", 0, "word"), "a\x00b", "word"),
     (("entities", 0, "id"), "../x", "id"),
     (("entities", 0, "id"), "e1", "e1"),
     (("entities", 0, "span"), [4, 2], "span"),

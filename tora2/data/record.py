@@ -59,7 +59,7 @@ class ClipEntity:
 
     Attributes:
         id: names it within the clip; letters, digits, `_` and `-`.
-        word: what the caption calls it.
+        word: what the caption calls it; empty where nobody knows.
         span: where the word stands in the caption, [start, end) characters; None where it does not.
         kind: `human` or `object`.
         references: names of its cut-outs, `<id>.<n>`, each a picture with alpha beside the record.
@@ -216,7 +216,7 @@ def _entity(
     tracks = sequence(fields.get("tracks", ()), child(path, "tracks"), 0, MAX_TRACKS)
     return ClipEntity(
         id=identifier,
-        word=text(fields["word"], child(path, "word"), 200),
+        word=text(fields["word"], child(path, "word"), 200, low=0),
         span=_span(fields.get("span"), child(path, "span"), caption),
         kind=choice(fields.get("kind", "object"), child(path, "kind"), KINDS),
         references=references,
