@@ -201,6 +201,23 @@ def read_video(path: str | os.PathLike[str], max_frames: int = MAX_FRAMES) -> tu
     return frames.view(-1, height, width, 3), video.fps
 
 
+def video_size(path: str | os.PathLike[str]) -> tuple[int, int, int]:
+    """Width, height and number of frames of a file's first video stream, without decoding it.
+
+    The frames are those that the container states, or where it states none, its packets.
+
+    Raises:
+        OSError, ValueError: as `open_video`.
+    """
+    name = os.fspath(regular_file(path))
+    with _damage(name), av.open(_url(path), options={"format_whitelist": _FORMATS}) as container:
+        if not container.streams.video:
+            raise ValueError(f"{name} has no video stream, expected a video file")
+        stream = container.streams.video[0]
+        frames = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
+        return stream.width, stream.height, frames
+
+
 def _decoded(
     container: InputContainer, stream: VideoStream, size: tuple[int, int], name: str
 ) -> Iterator[Tensor]:
@@ -228,24 +245,3 @@ def _damage(name: str) -> Iterator[None]:
 def _url(path: str | os.PathLike[str]) -> str:
     """The path as FFmpeg takes it, which reads `a:b` as a network protocol otherwise."""
     return f"file:{os.fspath(path)}"
-
-
-def video_size(path: str | os.PathLike[str]) -> tuple[int, int, int]:
-    """Width, height and number of frames of a file's first video stream.
-
-    The frames are those that the container states, or where it states none, those it holds.
-
-    Raises:
-        ValueError: if it is not a video or is damaged.
-    """
-    name = os.fspath(path)
-    try:
-        with av.open(_url(path)) as container:
-            if not container.streams.video:
-                raise ValueError(f"{name} has no video stream, expected a video file")
-            stream = container.streams.video[0]
-            frames = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
-            return stream.width, stream.height, frames
-    except av.FFmpegError as error:
-        reason = (error.strerror or "damaged").lower()
-        raise ValueError(f"{name} cannot be read: {reason}, expected a video file") from error

@@ -16,8 +16,8 @@ from torch.utils.checkpoint import checkpoint
 
 from ..checkpoints import read_transformer
 from ..checkpoints.assigning import assign
-from ..checkpoints.folders import read_transformer_weights
 from ..checkpoints.cogvideox_keys import POSITIONS, find_transformer
+from ..checkpoints.folders import read_transformer_weights
 from ..geometry import COGVIDEOX
 from ..models.rotary import crop_region
 from . import Backbone, Prediction

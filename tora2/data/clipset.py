@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -60,10 +60,10 @@ class ClipSet:
         """uint8 [T, H, W, 3] of a clip."""
         row = self.rows[index]
         content = read_member(self.folder / "shards", row, "mp4")
-        try:
-            return read_video(io.BytesIO(content))[0]
-        except ValueError as error:
-            raise ValueError(f"clip {row.key}: {error}") from None
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"{row.key}.mp4"
+            file.write_bytes(content)
+            return read_video(file)[0]
 
     def picture(self, index: int, reference: str) -> Picture:
         """A cut-out of a clip, by its name in the record."""
@@ -111,8 +111,9 @@ def write_clip(
         size = (record.frames, record.height, record.width, 3)
         if tuple(video.shape) != size:
             raise ValueError(f"the clip {key} has frames {tuple(video.shape)}, expected {size}")
-        buffer = io.BytesIO()
-        write_video(buffer, video, record.fps)
-        video = buffer.getvalue()
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"{key}.mp4"
+            write_video(file, video, record.fps)
+            video = file.read_bytes()
     members = {"json": json_bytes(record.to_dict()), "mp4": video}
     writer.write(key, members | {f"{name}.png": content for name, content in pictures.items()})
