@@ -86,9 +86,12 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ValueError(f"{str(path)!r} does not exist, expected a file of the model")
     with path.open("rb") as file:
         content = file.read(MAX_JSON + 1)
-    values = load_json(content, repr(str(path)), MAX_JSON)
-    if not isinstance(values, dict):
-        raise refuse(repr(str(path)), values, "a JSON object")
+    try:
+        values = load_json(content, "the file", MAX_JSON)
+        if not isinstance(values, dict):
+            raise refuse("the file", values, "a JSON object")
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r}: {error}") from None
     return values
 
 

@@ -18,6 +18,7 @@ from ..checkpoints.folders import read_transformer_weights
 from ..checkpoints.module_folder import read_json
 from ..fields import choice, finite, integer, number, refuse, sequence, show
 from ..geometry import COGVIDEOX, Grid
+from ..text import token_ids
 
 Reader = Callable[[object, str], object]
 
@@ -149,9 +150,13 @@ def load_tokenizer(folder: Path) -> Any:
     fast = kind in _FAST
     library: Any = transformers.PreTrainedTokenizerFast if fast else transformers.AutoTokenizer
     try:
-        return library.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # tokenizers raises bare ones
+        tokenizer = library.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        token_ids(tokenizer, ["a word"], 4)
+    except BaseException as error:  # tokenizers raises bare ones, and its panics are not even those
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise ValueError(f"{str(folder)!r} cannot be loaded: {_one_line(error)}") from error
+    return tokenizer
 
 
 def _sizes(
@@ -200,5 +205,5 @@ def _words(temporal: int, spatial: int, channels: int) -> str:
     return f"{temporal} x {spatial} x {spatial} compression and {channels} channels"
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__

@@ -92,12 +92,14 @@ def read_parts(
         vae: Any = load_module(PatchAutoencoder, PatchAutoencoderConfig, folder / "vae")
     else:
         vae = load_autoencoder(folder / "vae", dtype)
+    tokenizer = load_tokenizer(folder / "tokenizer")
+    text_encoder = load_text_encoder(folder / "text_encoder", dtype)
     parts = Parts(
-        transformer=load_transformer(folder / "transformer", dtype, learned_positions),
+        transformer=load_transformer(_there(folder / "transformer"), dtype, learned_positions),
         vae=vae,
-        text_encoder=load_text_encoder(folder / "text_encoder", dtype),
-        tokenizer=load_tokenizer(folder / "tokenizer"),
-        adapter=load_adapter(adapter or folder / index.adapter),
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        adapter=load_adapter(adapter or _there(folder / index.adapter)),
         info=index.info,
         encoders=encoders,
     )
@@ -129,6 +131,12 @@ def write_parts(parts: Parts, path: str | Path, dtype: torch.dtype) -> None:
         folder,
         ModelIndex(parts.info, kind, isinstance(own, TinyEncoder), "adapter.safetensors"),
     )
+
+
+def _there(path: Path) -> Path:
+    if not path.exists():
+        raise ValueError(f"{str(path)!r} does not exist, expected a part of the model")
+    return path
 
 
 def _same(what: str, has: int, whose: str, expected: int) -> None:
