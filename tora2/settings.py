@@ -164,18 +164,22 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         raise _refusal(where, value, f"one of {', '.join(map(str, inner))}")
     if kind is float and type(value) in (int, float):
         return _finite(value, where)
-    if origin is tuple and isinstance(value, list | tuple):
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise _refusal(where, value, "a list")
         if inner[-1] is Ellipsis:
             return tuple(_value(inner[0], item, where) for item in value)
         if len(inner) == len(value):
             return tuple(_value(k, v, where) for k, v in zip(inner, value, strict=True))
         raise _refusal(where, value, f"{len(inner)} values")
-    if origin is dict and isinstance(value, dict):
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise _refusal(where, value, "a mapping")
         for key in value:
             if not isinstance(key, str):
                 raise ValueError(f"key {where!r} has the key {show(key)}; expected a text")
         return value
-    allowed = inner if origin is not dict and inner else (origin or kind,)
+    allowed = inner or (kind,)
     if any(type(value) is option for option in allowed):
         return _plain(value, where)
     names = " or ".join(getattr(option, "__name__", str(option)) for option in allowed)

@@ -51,11 +51,12 @@ class ClipBatch:
         """The same clips on a device."""
         return self._each(lambda _, value: value.to(device))
 
-    def check(self, like: ClipBatch) -> None:
+    def check(self, like: ClipBatch, tokens: int) -> None:
         """Refuse clips that are not of the same set as others.
 
         Args:
             like: clips of the set, at least one.
+            tokens: number of different token ids.
 
         Raises:
             ValueError: names the tensor that has another type, shape or range.
@@ -68,12 +69,14 @@ class ClipBatch:
                     f"{field.name} is {mine.dtype} {tuple(mine.shape)}, "
                     f"expected {theirs.dtype} {tuple(expected)}"
                 )
+        if len(self) == 0:
+            raise ValueError("there are no clips, expected at least one")
         if not torch.equal(self.vocabulary, like.vocabulary):
             raise ValueError("the vocabulary is another one")
-        if len(self) == 0 or not -1 <= int(self.words.min()) <= self.words.max() < len(
-            self.vocabulary
-        ):
-            raise ValueError(f"words are not rows of a vocabulary of {len(self.vocabulary)}")
+        for name, low, high in (("words", -1, len(like.vocabulary)), ("captions", 0, tokens)):
+            value = getattr(self, name)
+            if not (low <= int(value.min()) and int(value.max()) < high):
+                raise ValueError(f"{name} are from {value.min()} to {value.max()}, of {high}")
 
     @classmethod
     def concatenate(cls, parts: Sequence[ClipBatch]) -> ClipBatch:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from .clips import ClipBatch
 from .tensor_file import read_tensors, write_tensors
@@ -32,20 +31,21 @@ def write_pool(path: Path, clips: ClipBatch) -> None:
     write_tensors(path, vars(clips))
 
 
-def read_pool(path: Path, like: ClipBatch) -> ClipBatch:
+def read_pool(path: Path, like: ClipBatch, tokens: int) -> ClipBatch:
     """Clips from a file of `write_pool`.
 
     Args:
         path: of the file.
         like: at least one clip of the set that the file is to hold.
+        tokens: number of different token ids.
 
     Raises:
         ValueError: names the file, if it is damaged or holds clips of another set.
     """
     names = {field.name for field in fields(ClipBatch)}
     with read_tensors(path) as values:
-        if values.keys() != names or not all(isinstance(v, Tensor) for v in values.values()):
+        if values.keys() != names:
             raise ValueError("it holds no clips of this version")
         clips = ClipBatch(**values)
-        clips.check(like)
+        clips.check(like, tokens)
         return clips

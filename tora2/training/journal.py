@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ..fields import show
 from ..files import atomic_path
@@ -27,10 +28,10 @@ class Journal:
         lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
         for number, line in enumerate(lines[:-1], 1):
             try:
-                row = json.loads(line)
+                row: Any = json.loads(line)
             except (ValueError, RecursionError):
                 row = None
-            if not isinstance(row, dict) or type(row.get("step")) is not int:
+            if not _is_row(row):
                 raise ValueError(
                     f"line {number} of {str(self.path)!r} is {show(line)}; expected measures of a "
                     "step: remove the line"
@@ -49,3 +50,9 @@ class Journal:
         """Add the measures of a step."""
         with self.path.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({"step": step, **measures}) + "\n")
+
+
+def _is_row(row: Any) -> bool:
+    if not isinstance(row, dict) or type(row.get("step")) is not int:
+        return False
+    return all(type(v) is float or (type(v) is int and abs(v) < 2**63) for v in row.values())

@@ -125,12 +125,7 @@ class Loop:
 
     def save(self) -> None:
         """Write everything that is needed to go on: weights, average, optimiser, step."""
-        state = {
-            "step": self.step,
-            "parts": self._weights(),
-            "average": self.average.values,
-            **self.optimizer.state_dict(),
-        }
+        state = {"step": torch.tensor(self.step), **self._state(), **self.optimizer.state()}
         write_tensors(self.state, state)
 
     def resume(self) -> bool:
@@ -141,16 +136,21 @@ class Loop:
         """
         if not self.state.exists():
             return False
-        with read_tensors(self.state, self.device) as state:
-            if type(state["step"]) is not int or not 0 <= state["step"] <= self.settings.steps:
-                raise ValueError("its step is none of this run's")
-            copy_all(self._weights(), state["parts"], "weights")
-            copy_all(self.average.values, state["average"], "averages")
-            self.optimizer.load_state_dict(state)
-            self.step = state["step"]
+        with read_tensors(self.state) as state:
+            step = state.pop("step", torch.tensor(-1))
+            if step.shape != () or step.dtype != torch.int64:
+                raise ValueError("its step is no integer")
+            if not 0 <= int(step) <= self.settings.steps:
+                raise ValueError(f"its step is {int(step)}, expected 0 to {self.settings.steps}")
+            mine = self._state()
+            copy_all(mine, {name: state.pop(name) for name in mine.keys() & state.keys()})
+            self.optimizer.load(state)
+            self.step = int(step)
         return True
 
-    def _weights(self) -> dict[str, Tensor]:
-        """Parameters that are trained, and buffers; frozen parameters are where they came from."""
+    def _state(self) -> dict[str, Tensor]:
+        """Trained parameters, buffers and averages; frozen parameters are where they came from."""
         frozen = {n for n, p in self.parts.named_parameters() if not p.requires_grad}
-        return {n: w for n, w in self.parts.state_dict().items() if n not in frozen}
+        weights = {n: w for n, w in self.parts.state_dict().items() if n not in frozen}
+        state = {f"weights/{name}": value for name, value in weights.items()}
+        return state | {f"average/{name}": value for name, value in self.average.values.items()}

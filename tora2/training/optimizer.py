@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ..fields import show
 from ..settings import Within
 
 Steps = Annotated[int, Within(0, 10**9)]
@@ -125,24 +126,32 @@ class Optimizer:
         for name in self._copied:
             self.parameters[name].copy_(self.masters[name])
 
-    def state_dict(self) -> dict[str, Any]:
-        """AdamW's state, and the masters that are not the parameters themselves."""
-        masters = {name: self.masters[name].detach() for name in self._copied}
-        return {"optimizer": self._adam.state_dict(), "masters": masters}
+    def state(self) -> dict[str, Tensor]:
+        """What is needed to go on, by name: moments, and masters that are not the parameters."""
+        state = {f"masters/{name}": self.masters[name].detach() for name in self._copied}
+        for name, master in self.masters.items():
+            for kind, value in self._adam.state.get(master, {}).items():
+                state[f"{kind}/{name}"] = value
+        return state
 
     @torch.no_grad()
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Inverse of `state_dict`.
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Inverse of `state`; the rates are the settings' own.
 
         Raises:
             ValueError: if the state is that of other parameters.
         """
-        copy_all({name: self.masters[name] for name in self._copied}, state["masters"], "masters")
-        self._adam.load_state_dict(state["optimizer"])
-        for parameter, moments in self._adam.state.items():
-            for name, value in moments.items():
-                if name != "step" and value.shape != parameter.shape:
-                    raise ValueError(f"the optimiser's {name} has shape {tuple(value.shape)}")
+        moments: dict[Tensor, dict[str, Tensor]] = {}
+        expected: dict[str, Tensor] = {f"masters/{n}": self.masters[n] for n in self._copied}
+        for name, master in self.masters.items():
+            if f"step/{name}" in state:  # a parameter that no batch has reached has no moments
+                made = {kind: torch.zeros_like(master) for kind in ("exp_avg", "exp_avg_sq")}
+                made["step"] = torch.zeros((), device=master.device)
+                moments[master] = made
+                expected |= {f"{kind}/{name}": value for kind, value in made.items()}
+        copy_all(expected, state)
+        self._adam.state.clear()
+        self._adam.state.update(moments)
 
 
 class Average:
@@ -168,26 +177,26 @@ class Average:
     def placed(self, parameters: Mapping[str, nn.Parameter]) -> Iterator[None]:
         """Have the averages in the parameters of the same names, and what was there afterwards."""
         kept = {name: parameter.detach().clone() for name, parameter in parameters.items()}
-        copy_all(parameters, self.values, "average")
+        copy_all(parameters, self.values)
         try:
             yield
         finally:
-            copy_all(parameters, kept, "weights")
+            copy_all(parameters, kept)
 
 
 @torch.no_grad()
-def copy_all(into: Mapping[str, Tensor], values: Mapping[str, Tensor], what: str) -> None:
+def copy_all(into: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
     """Copy tensors of the same names and shapes.
 
     Raises:
-        ValueError: if the names or shapes are others.
+        ValueError: if names or shapes differ; nothing is copied then.
     """
-    if into.keys() != values.keys():
-        name = sorted(into.keys() ^ values.keys())[0]
-        raise ValueError(f"the {what} have other names, {name!r} among them")
+    for name in sorted(into.keys() ^ values.keys()):
+        raise ValueError(f"{show(name)} is {'missing' if name in into else 'too much'}")
     for name, target in into.items():
         if target.shape != values[name].shape:
-            raise ValueError(f"the {what} have another shape of {name!r}")
+            shapes = f"{tuple(values[name].shape)}, expected {tuple(target.shape)}"
+            raise ValueError(f"{show(name)} has shape {shapes}")
     for name, target in into.items():
         target.copy_(values[name])
 

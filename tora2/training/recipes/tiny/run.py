@@ -21,6 +21,7 @@ from ....data.pool import Pool, read_pool, write_pool
 from ....data.spritebind import SpriteBind
 from ....data.spritebind.encoding import encode_clips, rendered
 from ....evaluation.binding import BindingReport, evaluate_binding, tiny_encoder
+from ....geometry import COGVIDEOX
 from ....models.autoencoder import PatchAutoencoder
 from ....pipeline import Tora2Pipeline
 from ....sampling import make_scheduler
@@ -185,6 +186,11 @@ def _autoencoder(config: TrainConfig, output: Path) -> PatchAutoencoder:
         psnr = reconstruction_psnr(vae, SpriteBind(config.data, config.seed, "heldout"), 16)
         bar.write(f"autoencoder: {psnr:.1f} dB on held-out clips")
     vae = load_module(PatchAutoencoder, type(config.autoencoder), folder)
+    if vae.config.latent_channels != COGVIDEOX.channels:
+        raise ValueError(
+            f"the autoencoder in {str(folder)!r} has {vae.config.latent_channels} latent channels, "
+            f"expected {COGVIDEOX.channels}"
+        )
     return vae.to(resolve_device(config.device)).eval().requires_grad_(False)
 
 
@@ -194,7 +200,8 @@ def _pool(config: TrainConfig, output: Path, pipeline: Tora2Pipeline) -> ClipBat
     data, sigma = SpriteBind(config.data, config.seed, "train"), config.data.sigma
     if path.exists():
         [first] = rendered(data, sigma, 1)
-        return read_pool(path, encode_clips(first, pipeline.vae, pipeline.tokenizer, tokens))
+        like = encode_clips(first, pipeline.vae, pipeline.tokenizer, tokens)
+        return read_pool(path, like, pipeline.text_encoder.config.vocab_size)
     parts = []
     with tqdm(total=config.pool, desc="clips", unit="clip") as bar:
         for group in rendered(data, sigma, config.pool, config.workers):
