@@ -28,7 +28,7 @@ from tora2.encoders.features import PictureFeatures
 from tora2.encoders.loading import load_encoders, note
 from tora2.encoders.pictures import Picture
 from tora2.encoders.protocols import Face
-from tora2.encoders.registry import EncoderEntry, entries, entry, register
+from tora2.encoders.registry import EncoderEntry, entries, entry, face_entry, register
 from tora2.encoders.routing import KINDS, names_person, route, rungs
 from tora2.encoders.tiny import TinyEncoder, TinyEncoderConfig
 
@@ -375,4 +375,8 @@ def test_what_is_missing_and_licences_are_told(monkeypatch) -> None:
     assert "facebook/dinov2-large" in encoders.notes[0]
     assert "python -m pip install insightface onnxruntime" in encoders.notes[1]
     assert note("face", entry("insightface"), "buffalo_l").startswith("Face: buffalo_l. ")
+    assert (face_entry("models/AuraFace-v1").name, face_entry("x").name) == (
+        "auraface",
+        "insightface",
+    )
     assert "non-commercial" in note("face", entry("insightface"))

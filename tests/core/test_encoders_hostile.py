@@ -4,7 +4,6 @@ The generators take any seed and count; here runs a fixed selection of each.
 """
 
 import importlib
-import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +16,10 @@ import torch
 
 from tora2.encoders.entity_file import load_entity
 from tora2.encoders.onnx import OnnxPrior
+from tora2.encoders.onnx_file import signature
 from tora2.encoders.pictures import MAX_SIDE, load_picture
 
+resource: Any = pytest.importorskip("resource", reason="memory is measured with it")
 LONGEST = 600
 
 
@@ -91,3 +92,22 @@ def test_networks(tmp_path: Path) -> None:
     assert found["good"] == found["few_copies"] == {"ok"}
     for kind in ("external", "external_in_a_function", "operator", "copies", "circle", "side"):
         assert found[kind] == {"refused"}, kind
+
+
+def test_what_is_said_of_networks(tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="the onnx package makes the hostile files")
+    hostile: Any = importlib.import_module("hostile_onnx")
+    graph = hostile.GraphProto(name="inner", initializer=[hostile.outside("deep")])
+    graph.node.add(op_type="Identity", input=["deep"], output=["y"])
+    file = tmp_path / "a.onnx"
+    for model, said in (
+        (hostile.network(hostile.nested(graph, 12)), "keeps tensor 'deep' in another file"),
+        (hostile.calls(25, 2), "has more than 20000 nodes once functions such as own::f"),
+        (hostile.calls(60, 1), "nests functions down to own::f9; expected at most 50 deep"),
+        (hostile.network(size=(99_999, 8)), r"takes an input of \[1, 3, 99999, 8\]; .* 4096"),
+    ):
+        file.write_bytes(model.SerializeToString())
+        with pytest.raises(ValueError, match=f"a.onnx {said}"):
+            signature(file)
+    file.write_bytes(hostile.calls(50, 1).SerializeToString())
+    assert signature(file).inputs == ((1, 3, 8, 8),)

@@ -49,12 +49,12 @@ class EncodedEntity:
     """What one entity is called and looks like: its word, and its pictures as features.
 
     Attributes:
-        word: the entity word as it stands in the prompt; "" for none.
-        pictures: its encoded reference pictures, each a reference of its own; empty for none.
+        word: the entity word as it stands in the prompt; "" without one.
+        pictures: its encoded reference pictures, each a reference of its own; may be empty.
         strength: how much of the entity is added to the video, from 0 to `MAX_STRENGTH`.
         name: the id or name of its entity in the trajectories; "" for the word.
         routings: for each picture, the branch, box, score and reason.
-        preview: uint8 [P, 3, 224, 224], the crops that the prior encoders read; None without.
+        preview: uint8 [P, 3, 224, 224], the crops that the prior encoders read; None without any.
     """
 
     word: str = ""
@@ -134,8 +134,8 @@ def encode_entity(
         progress: is called with the pictures done and their number.
 
     Raises:
-        ValueError: if there are too many pictures, an encoder that one needs is missing, or word,
-            name or strength are none that an entity can have.
+        ValueError: if there are too many pictures, an encoder that one needs is missing, or the
+            word, the name or the strength is out of an entity's bounds.
     """
     if len(pictures) > MAX_PICTURES:
         raise ValueError(f"there are {len(pictures)} pictures; expected at most {MAX_PICTURES}")
