@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { crc32 } from "node:zlib";
 
 import { parse } from "../../web/editor/document.mjs";
 import { DocumentError } from "../../web/editor/fields.mjs";
@@ -167,16 +168,18 @@ function npz(arrays) {
     number(name.length + 4, 2);
     number(0, 2);
     text(`${name}.npy`);
+    const start = bytes.length;
     text("\x93NUMPY\x01\x00");
     number(head.length, 2);
     text(head);
     bytes.push(...data);
-    return { name: `${name}.npy`, size, offset };
+    return { name: `${name}.npy`, sum: crc32(Uint8Array.from(bytes.slice(start))), size, offset };
   });
   const directory = bytes.length;
-  for (const { name, size, offset } of entries) {
+  for (const { name, sum, size, offset } of entries) {
     number(0x02014b50, 4);
-    bytes.push(...Array(16).fill(0));
+    bytes.push(...Array(12).fill(0));
+    number(sum, 4);
     number(size, 4);
     number(size, 4);
     number(name.length, 2);
@@ -184,11 +187,12 @@ function npz(arrays) {
     number(offset, 4);
     text(name);
   }
+  const end = bytes.length;
   number(0x06054b50, 4);
   number(0, 4);
   number(entries.length, 2);
   number(entries.length, 2);
-  number(bytes.length - directory, 4);
+  number(end - directory, 4);
   number(directory, 4);
   number(0, 2);
   return new Uint8Array(bytes).buffer;

@@ -23,7 +23,7 @@ export function fromTora(text, { width, height, frames }) {
   for (const [number, line] of linesOf(text)) {
     const pair = /^(\d+)[ \t]*,[ \t]*(\d+)$/.exec(line);
     if (!pair) throw refuse(`line ${number}`, line, "x,y in whole numbers from 0 to 255");
-    const [x, y] = pair.slice(1).map(Number);
+    const [x, y] = pair.slice(1).map((part) => (part.length < 9 ? Number(part) : TORA_CANVAS));
     if (x >= TORA_CANVAS || y >= TORA_CANVAS) {
       throw refuse(`line ${number}`, line, `whole numbers from 0 to ${TORA_CANVAS - 1}`);
     }
