@@ -38,8 +38,8 @@ export function fromTora(text, { width, height, frames }) {
     curve: "linear",
     points: kept.map((index, i) => ({ ...points[index], frame: at[i] })),
   };
-  const document = parse({ version: VERSION, width, height, frames, tracks: [track] });
-  return { document, own: false, lost: points.length - 1 - kept[kept.length - 1] };
+  const doc = parse({ version: VERSION, width, height, frames, tracks: [track] });
+  return { doc, own: false, lost: points.length - 1 - kept[kept.length - 1] };
 }
 
 /**
