@@ -59,6 +59,7 @@ def read_npz(content: bytes) -> dict[str, _Array]:
         EOFError,
         OSError,
         OverflowError,
+        UnicodeDecodeError,  # of a name
         RuntimeError,  # of an encrypted member; NotImplementedError of an unknown version
     ) as error:
         raise ValueError(f"{_BROKEN} ({show(str(error))[1:-1]})") from error
@@ -76,7 +77,10 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise refuse(f"the compression of {name}", member.compress_type, "0 (none) or 8 (deflate)")
     with archive.open(member) as file:
-        return file.read(member.file_size)
+        data = file.read(member.file_size)
+    if len(data) < member.file_size:
+        raise EOFError(f"{name} is cut off")
+    return data
 
 
 def _array(data: bytes, name: str) -> _Array:

@@ -47,7 +47,7 @@ export function readText(content, canvas) {
     if (text.length > LIMITS.text) {
       throw new DocumentError(`${text.length} characters, expected at most ${LIMITS.text}`);
     }
-    return { document: parse(value), own: true, lost: 0 };
+    return { doc: parse(value), own: true, lost: 0 };
   }
   return isTable(text) ? fromTable(text, canvas) : fromTora(text, canvas);
 }

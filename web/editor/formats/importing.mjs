@@ -5,7 +5,7 @@
  * @typedef {import("../model/types.mjs").Track} Track
  * @typedef {import("../model/types.mjs").Point} Point
  * @typedef {import("./runs.mjs").Foreign} Foreign
- * @typedef {{document: Doc, lost: number}} Imported `lost`: points at the end of a Tora file that do
+ * @typedef {{doc: Doc, lost: number}} Imported `lost`: points at the end of a Tora file that do
  *   not fit the frames
  */
 import { DocumentError } from "../model/fields.mjs";
@@ -37,23 +37,23 @@ export async function importBytes(buffer, doc) {
   return placed(await readBytes(buffer, doc), doc);
 }
 
-/** @param {Foreign} foreign @param {Doc} doc @returns {Imported} */
-function placed({ document: theirs, own, lost }, doc) {
-  if (own) return { document: theirs, lost };
-  if (!theirs.tracks.length) throw new DocumentError("there are no tracks in it");
-  const { width, height } = doc;
-  const tracks = theirs.tracks.map((track) => {
-    const range = rangeIn(doc, track, theirs.frames);
+/** @param {Foreign} foreign @param {Doc} ours @returns {Imported} */
+function placed({ doc, own, lost }, ours) {
+  if (own) return { doc, lost };
+  if (!doc.tracks.length) throw new DocumentError("there are no tracks in it");
+  const { width, height } = ours;
+  const tracks = doc.tracks.map((track) => {
+    const range = rangeIn(ours, track, doc.frames);
     const points = track.points.map(({ x, y, frame = 0 }) => ({
       x: x * width,
       y: y * height,
       frame,
     }));
-    const kept = thinned(theirs.frames === doc.frames ? points : atFrames(points, range));
+    const kept = thinned(doc.frames === ours.frames ? points : atFrames(points, range));
     const fractions = kept.map(({ x, y, frame }) => ({ x: x / width, y: y / height, frame }));
     return normalised({ ...track, ...range, points: fractions });
   });
-  return { document: { ...doc, entities: [], tracks }, lost };
+  return { doc: { ...ours, entities: [], tracks }, lost };
 }
 
 /**

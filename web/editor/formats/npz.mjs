@@ -2,7 +2,8 @@
  * NumPy's .npz as far as TRACKS needs it: two arrays of numbers, whatever else the zip holds. Bounds
  * and refusals are those of `tora2.trajectory.formats.npz`.
  *
- * @typedef {{name: string, method: number, packed: number, size: number, offset: number}} Member
+ * @typedef {{name: string, flags: number, method: number, sum: number, packed: number,
+ *   size: number, offset: number}} Member
  * @typedef {{shape: number[], values: ArrayLike<number>}} Numbers in C order
  */
 import { LIMITS } from "../model/document.mjs";
@@ -14,6 +15,10 @@ const MAX_MEMBER = LIMITS.tracks * LIMITS.frames * 2 * 8 + 4096;
 const MAX_COMMENT = 0xffff;
 const END = 0x06054b50;
 const ENTRY = 0x02014b50;
+const FILE = 0x04034b50;
+const MAX_VERSION = 63;
+const UNICODE = 0x800;
+const SECRET = 0x61; // flags of what is encrypted or a patch
 const BROKEN = "not a complete .npz file";
 const STORED = 0;
 const DEFLATED = 8;
@@ -36,7 +41,7 @@ const NUMBERS = {
 
 /** @param {ArrayBuffer} buffer */
 export function isNpz(buffer) {
-  return buffer.byteLength > 4 && new DataView(buffer).getUint32(0, true) === 0x04034b50;
+  return buffer.byteLength > 4 && new DataView(buffer).getUint32(0, true) === FILE;
 }
 
 /**
@@ -62,37 +67,48 @@ export async function readNpz(buffer) {
   }
 }
 
-/** The zip's own list of its members. @param {DataView} view @returns {Member[]} */
+/** The zip's own list of its members, which ends before its last record. @param {DataView} view */
 function membersOf(view) {
   let end = view.byteLength - 22;
   const first = Math.max(0, end - MAX_COMMENT);
   while (end >= first && view.getUint32(end, true) !== END) end--;
   if (end < first) throw new DocumentError(BROKEN);
-  const count = view.getUint16(end + 10, true);
-  if (count > MAX_MEMBERS) {
-    throw new DocumentError(`the file has ${count} members, expected at most ${MAX_MEMBERS}`);
-  }
-  let at = view.getUint32(end + 16, true);
+  const begin = end - view.getUint32(end + 12, true);
+  const before = begin - view.getUint32(end + 16, true); // what stands before the zip itself
+  if (begin < 0 || before < 0) throw new DocumentError(BROKEN);
   /** @type {Member[]} */
-  const result = [];
-  for (let i = 0; i < count; i++) {
+  const members = [];
+  for (let at = begin; at < end;) {
     if (view.getUint32(at, true) !== ENTRY) throw new DocumentError(BROKEN);
     const lengths = [28, 30, 32].map((offset) => view.getUint16(at + offset, true));
-    const name = new Uint8Array(view.buffer, at + 46, lengths[0]);
-    result.push({
-      name: new TextDecoder().decode(name),
+    if (members.length === MAX_MEMBERS) {
+      throw new DocumentError(`the file has more members, expected at most ${MAX_MEMBERS}`);
+    }
+    if (view.getUint8(at + 6) > MAX_VERSION) throw new DocumentError(BROKEN);
+    const flags = view.getUint16(at + 8, true);
+    members.push({
+      name: named(view, at + 46, lengths[0], flags),
+      flags,
       method: view.getUint16(at + 10, true),
+      sum: view.getUint32(at + 16, true),
       packed: view.getUint32(at + 20, true),
       size: view.getUint32(at + 24, true),
-      offset: view.getUint32(at + 42, true),
+      offset: before + view.getUint32(at + 42, true),
     });
     at += 46 + lengths[0] + lengths[1] + lengths[2];
   }
-  return result;
+  return members;
+}
+
+/** @param {DataView} view @param {number} at @param {number} length @param {number} flags */
+function named(view, at, length, flags) {
+  const encoding = flags & UNICODE ? "utf-8" : "latin1";
+  const bytes = new Uint8Array(view.buffer, at, length);
+  return new TextDecoder(encoding, { fatal: true, ignoreBOM: true }).decode(bytes);
 }
 
 /** @param {DataView} view @param {Member} member @returns {Promise<ArrayBuffer>} */
-async function unpacked(view, { name, method, packed, size, offset }) {
+async function unpacked(view, { name, flags, method, sum, packed, size, offset }) {
   if (size > MAX_MEMBER) {
     const expected = `expected at most ${MAX_MEMBER}`;
     throw new DocumentError(`${show(name)} is ${size} bytes, ${expected}`);
@@ -100,10 +116,14 @@ async function unpacked(view, { name, method, packed, size, offset }) {
   if (method !== STORED && method !== DEFLATED) {
     throw refuse(`the compression of ${show(name)}`, method, "0 (none) or 8 (deflate)");
   }
-  const start = offset + 30 + view.getUint16(offset + 26, true) + view.getUint16(offset + 28, true);
+  const length = view.getUint16(offset + 26, true);
+  const local = named(view, offset + 30, length, flags);
+  if (view.getUint32(offset, true) !== FILE || local !== name) throw new DocumentError(BROKEN);
+  if (flags & SECRET) throw new DocumentError(BROKEN);
+  const start = offset + 30 + length + view.getUint16(offset + 28, true);
   const bytes = new Uint8Array(/** @type {ArrayBuffer} */ (view.buffer), start, packed);
   const result = method === STORED ? bytes.slice(0, size) : await inflated(bytes, size);
-  if (result.length !== size) throw new DocumentError(BROKEN);
+  if (result.length !== size || checksum(result) !== sum) throw new DocumentError(BROKEN);
   return result.buffer;
 }
 
@@ -114,17 +134,29 @@ async function unpacked(view, { name, method, packed, size, offset }) {
 async function inflated(bytes, size) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   const result = new Uint8Array(size);
-  let filled = 0;
   const reader = stream.getReader();
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    if (filled + part.value.length > size) {
-      await reader.cancel();
-      throw new DocumentError(BROKEN);
+  let filled = 0;
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      result.set(part.value, filled); // a RangeError where it is longer than it said
+      filled += part.value.length;
     }
-    result.set(part.value, filled);
-    filled += part.value.length;
+  } catch (error) {
+    reader.cancel().catch(() => {});
+    throw new DocumentError(BROKEN);
   }
   return result.subarray(0, filled);
+}
+
+/** The zip's CRC-32. @param {Uint8Array} bytes */
+function checksum(bytes) {
+  const table = Int32Array.from({ length: 256 }, (_, value) => {
+    for (let bit = 0; bit < 8; bit++) value = (value >>> 1) ^ (value & 1 ? 0xedb88320 : 0);
+    return value;
+  });
+  let sum = -1;
+  for (const byte of bytes) sum = (sum >>> 8) ^ table[(sum ^ byte) & 255];
+  return ~sum >>> 0;
 }
 
 /** @param {DataView} view @param {string} name @returns {Numbers} */
@@ -142,8 +174,9 @@ function readNpy(view, name) {
   const sizes = /'shape': \(((?:\d{1,9}, ?){0,3}(?:\d{1,9})?)\)/.exec(head)?.[1];
   const read = NUMBERS[type];
   if (!read || !turned || sizes === undefined) {
-    const kind = descr.slice(0, 20);
-    throw new DocumentError(`${name} is an array of ${kind}, expected plain numbers`);
+    throw new DocumentError(
+      `${name} is an array of ${show(descr).slice(1, -1)}, expected plain numbers`,
+    );
   }
   const shape = (sizes.match(/\d+/g) ?? []).map(Number);
   const width = Number(type.slice(1));

@@ -4,15 +4,15 @@
  * @typedef {import("./runs.mjs").Canvas} Canvas
  */
 import { LIMITS } from "../model/document.mjs";
-import { DocumentError, isObject, keys, list, number, show } from "../model/fields.mjs";
+import { DocumentError, isObject, keys, list, refuse, show } from "../model/fields.mjs";
 import { fromRuns } from "./runs.mjs";
 
 /** Objects and lists in one text; each takes many times the memory of its characters. */
 const MAX_CONTAINERS = 1_000_000;
 
 /**
- * JSON, or a Python literal without a double quote in it, as older nodes write lists. NaN and
- * Infinity, which Python writes, become null.
+ * JSON, or a Python literal without a double quote in it, as older nodes write lists. In TRACKS, NaN
+ * and Infinity, which Python writes, become null.
  * @param {string} text
  * @returns {unknown}
  */
@@ -24,7 +24,11 @@ export function parseJson(text) {
     const expected = `expected at most ${MAX_CONTAINERS}`;
     throw new DocumentError(`${containers} objects and lists, ${expected}`);
   }
-  for (const attempt of [() => json, () => json.replace(/-?\bInfinity\b|\bNaN\b/g, "null")]) {
+  const attempts = [() => json];
+  if (json.includes("track_path")) {
+    attempts.push(() => json.replace(/-?\bInfinity\b|\bNaN\b/g, "null"));
+  }
+  for (const attempt of attempts) {
     try {
       return JSON.parse(attempt());
     } catch (error) {
@@ -78,5 +82,6 @@ function xy(point, path) {
 
 /** @param {unknown} value @param {string} path */
 function finite(value, path) {
-  return number(value, path, -Number.MAX_VALUE, Number.MAX_VALUE);
+  if (typeof value === "number" && Number.isFinite(value)) return value;
+  throw refuse(path, value, "a finite number");
 }

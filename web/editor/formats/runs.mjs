@@ -5,7 +5,7 @@
  * @typedef {{width: number, height: number, frames: number}} Canvas in px, for formats that do not say
  *   (all but our own); `frames` for Tora's alone
  * @typedef {[number, number, number][]} Run a track's frame, x and y, in px
- * @typedef {{document: Doc, own: boolean, lost: number}} Foreign whether it was a document of ours;
+ * @typedef {{doc: Doc, own: boolean, lost: number}} Foreign whether it was a document of ours;
  *   how many points at the end of a Tora file do not fit the frames
  */
 import { LIMITS, parse, roundedFrames, VERSION } from "../model/document.mjs";
@@ -27,12 +27,12 @@ export function fromRuns(runs, frames, { width, height }) {
     end: run[run.length - 1][0],
     points: run.map(([frame, x, y]) => ({ x: x / width, y: y / height, frame })),
   }));
-  const read = parse({
+  const doc = parse({
     version: VERSION,
     width,
     height,
     frames: roundedFrames(frames),
     tracks,
   });
-  return { document: read, own: false, lost: 0 };
+  return { doc, own: false, lost: 0 };
 }

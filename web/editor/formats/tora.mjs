@@ -23,7 +23,7 @@ export function fromTora(text, { width, height, frames }) {
   for (const [number, line] of linesOf(text)) {
     const pair = /^(\d+)[ \t]*,[ \t]*(\d+)$/.exec(line);
     if (!pair) throw refuse(`line ${number}`, line, "x,y in whole numbers from 0 to 255");
-    const [x, y] = pair.slice(1).map(Number);
+    const [x, y] = pair.slice(1).map((part) => (part.length < 9 ? Number(part) : TORA_CANVAS));
     if (x >= TORA_CANVAS || y >= TORA_CANVAS) {
       throw refuse(`line ${number}`, line, `whole numbers from 0 to ${TORA_CANVAS - 1}`);
     }
@@ -38,8 +38,8 @@ export function fromTora(text, { width, height, frames }) {
     curve: "linear",
     points: kept.map((index, i) => ({ ...points[index], frame: at[i] })),
   };
-  const read = parse({ version: VERSION, width, height, frames, tracks: [track] });
-  return { document: read, own: false, lost: points.length - 1 - kept[kept.length - 1] };
+  const doc = parse({ version: VERSION, width, height, frames, tracks: [track] });
+  return { doc, own: false, lost: points.length - 1 - kept[kept.length - 1] };
 }
 
 /**

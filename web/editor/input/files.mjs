@@ -44,9 +44,9 @@ export function takeText(editor, text) {
 async function take({ store, status, t }, read) {
   if (store.state.readOnly) return;
   try {
-    const { document, lost } = await read(store.state.doc);
-    const n = insert(store, document);
-    if (n < document.tracks.length) status.say(t("full"));
+    const { doc, lost } = await read(store.state.doc);
+    const n = insert(store, doc);
+    if (n < doc.tracks.length) status.say(t("full"));
     else status.say(lost ? t("importedPart", { n, lost }) : t("imported", { n }));
   } catch (error) {
     // A DOMException: the file has gone or may not be read.

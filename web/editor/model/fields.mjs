@@ -117,7 +117,7 @@ export function refuse(path, value, expected) {
 }
 
 /**
- * A value for a message, at most 60 characters.
+ * A value for a message, at most 60 characters; line breaks and what else cannot be seen are escaped.
  * @param {unknown} value
  */
 export function show(value) {
@@ -126,5 +126,8 @@ export function show(value) {
   else if (Array.isArray(value)) text = `a list of ${value.length} items`;
   else if (isObject(value)) text = "an object";
   else text = String(value);
+  text = text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (sign) => {
+    return `\\u${(sign.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`;
+  });
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
