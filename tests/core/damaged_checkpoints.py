@@ -342,7 +342,8 @@ def run(folder: Path, seed: int, count: int) -> list[str]:
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             (place / name).write_bytes(content)
         file = next(place / name for name in files)
-        tasks = [(name, loaders[name], path) for name in names for path in (place, file)]
+        paths = (place, file) if len(names) > 1 else (place,)
+        tasks = [(name, loaders[name], path) for name in names for path in paths]
         for name, read, path in (*tasks, ("doctor", doctor, place)):
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             if said := attempt(read, str(path)):
