@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from tora2.checkpoints.torch_pickle import read_torch
-from tora2.checkpoints.torch_program import MAX_STEPS, OTHER, Forbidden, Items, describe
+from tora2.checkpoints.torch_program import MAX_STEPS, describe
+from tora2.checkpoints.torch_values import OTHER, Forbidden, Items
 
 DTYPES = (
     torch.float64,

@@ -82,7 +82,7 @@ def _indexed(index: Path) -> list[Path]:
         raise ValueError(f"{index} has no weight_map, expected the index of a sharded checkpoint")
     names: set[str] = set()
     for name in table.values():
-        if not isinstance(name, str) or Path(name).name != name or "\\" in name or name[:1] == ".":
+        if not isinstance(name, str) or not _is_file_name(name):
             raise ValueError(f"{index} names the shard {show(name)}, expected a file beside it")
         names.add(name)
     shards = [index.parent / name for name in sorted(names)]
@@ -93,6 +93,12 @@ def _indexed(index: Path) -> list[Path]:
             f"among them {plain(missing[0])}: {AGAIN}"
         )
     return shards
+
+
+def _is_file_name(name: str) -> bool:
+    """Whether a text names a file in the same folder, and no hidden one."""
+    fair = 0 < len(name) <= 255 and name.isprintable()
+    return fair and Path(name).name == name and "\\" not in name and name[0] != "."
 
 
 def _check_shards(folder: Path, files: Iterable[Path]) -> None:

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from ..fields import show
 from .mapped import MAX_NAME, MAX_TENSORS, is_shape, map_file, view
-from .torch_program import UNPLAIN, Described, Forbidden, Items, Stored, describe
+from .torch_program import describe
+from .torch_values import UNPLAIN, Described, Forbidden, Items, Stored
 
 MAX_PICKLE = 16 * 1024 * 1024
 MAX_INDEX = 4 * 1024 * 1024

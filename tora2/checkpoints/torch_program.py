@@ -8,112 +8,13 @@ leaves is noted as `OTHER`, and a name that is not known refuses the file.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-import torch
-
-from ..fields import plain
+from .torch_values import OTHER, Forbidden, Items, Named, built, check_name, stored
 
 MAX_STEPS = 500_000
-
-OTHER = object()
-"""Something that is no plain value and of no use here."""
-UNPLAIN = object()
-"""A tensor without a plain array of values: sparse, quantised, nested, or on no device."""
-
-
-class Forbidden(ValueError):
-    """The pickle names an object that could run code."""
-
-
-@dataclass(frozen=True)
-class Named:
-    """A class or function, by its name alone."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Stored:
-    """The bytes of a tensor: their record in the archive, and what they count as."""
-
-    key: str
-    dtype: torch.dtype | None
-    count: int
-
-
-@dataclass(frozen=True)
-class Described:
-    """A tensor: a strided view of stored values; `offset` and `stride` count values."""
-
-    stored: Stored
-    dtype: torch.dtype
-    offset: int
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-
-
-@dataclass(eq=False)
-class Items:
-    """A dictionary that was never hashed, as keys may be made to collide."""
-
-    pairs: list[tuple[object, object]] = field(default_factory=list)
-
-    def texts(self) -> dict[str, object]:
-        """The entries under texts."""
-        return {key: value for key, value in self.pairs if isinstance(key, str)}
-
-
-# SAT writes the state of numpy's random generator, DeepSpeed its own bookkeeping.
-_BESIDE = frozenset(
-    {
-        *(
-            f"numpy.{core}.{name}"
-            for core in ("core", "_core")
-            for name in ("multiarray._reconstruct", "multiarray.scalar", "numeric._frombuffer")
-        ),
-        *(
-            f"{builtins}.{name}"
-            for builtins in ("__builtin__", "builtins")
-            for name in ("set", "frozenset", "bytes", "bytearray", "complex")
-        ),
-        "_codecs.encode",
-        "argparse.Namespace",
-        "collections.Counter",
-        "collections.defaultdict",
-        "deepspeed.runtime.fp16.loss_scaler.DynamicLossScaler",
-        "deepspeed.runtime.fp16.loss_scaler.LossScaler",
-        "deepspeed.runtime.zero.config.ZeroStageEnum",
-        "deepspeed.utils.tensor_fragment.fragment_address",
-        "numpy.dtype",
-        "numpy.ndarray",
-        "torch.Size",
-        "torch.Tensor",
-        "torch._tensor._rebuild_from_type_v2",
-        "torch.device",
-        "torch.nn.parameter.Parameter",
-        "torch.serialization._get_layout",
-    }
-)
-_DICTIONARY = "collections.OrderedDict"
-_REBUILD = "torch._utils._rebuild_"
-_STORAGE = re.compile(r"torch\.(?:storage\.)?(\w+)Storage")
-_STORED_AS = {
-    "Double": torch.float64,
-    "Float": torch.float32,
-    "Half": torch.float16,
-    "BFloat16": torch.bfloat16,
-    "Long": torch.int64,
-    "Int": torch.int32,
-    "Short": torch.int16,
-    "Char": torch.int8,
-    "Byte": torch.uint8,
-    "Bool": torch.bool,
-}
 
 
 def describe(content: bytes) -> object:
@@ -201,9 +102,7 @@ class _Machine:
         self.push(tuple(reversed([self.pop() for _ in range(count)])))
 
     def name(self, name: str) -> None:
-        known = name in _BESIDE or name == _DICTIONARY or name.startswith(_REBUILD)
-        if not known and not _STORAGE.fullmatch(name) and _dtype(name) is None:
-            raise Forbidden(name)
+        check_name(name)
         self.push(Named(name))
 
     def stack_name(self) -> None:
@@ -229,56 +128,7 @@ class _Machine:
     def call(self, arguments: Any, function: Any) -> None:
         if not isinstance(function, Named) or not isinstance(arguments, tuple):
             raise ValueError(f"a call of no function at byte {self.at}")
-        self.push(_built(function.name, arguments))
-
-    def stored(self, key: Any) -> None:
-        match key:
-            case ("storage", Named(name), str(record), str(), int(count)):
-                kind = _STORAGE.fullmatch(name)
-                if kind is None:
-                    raise ValueError(f"values of no storage at byte {self.at}")
-                self.push(Stored(record, _STORED_AS.get(kind[1]), count))
-            case _:
-                raise ValueError(f"a reference that torch does not write at byte {self.at}")
-
-
-def _dtype(name: str) -> torch.dtype | None:
-    module, _, word = name.rpartition(".")
-    kind = getattr(torch, word, None) if module == "torch" and word.isidentifier() else None
-    return kind if isinstance(kind, torch.dtype) else None
-
-
-def _built(name: str, arguments: tuple[Any, ...]) -> object:
-    """What a call would have given."""
-    if name == _DICTIONARY:
-        return Items()
-    match name.removeprefix(_REBUILD), arguments:
-        case (
-            "tensor" | "tensor_v2",
-            (Stored() as stored, int(offset), tuple(shape), tuple(stride), *_),
-        ):
-            return _tensor(stored, stored.dtype, offset, shape, stride)
-        case (
-            "tensor_v3",
-            (Stored() as stored, int(offset), tuple(shape), tuple(stride), _, _, Named(kind), *_),
-        ):
-            return _tensor(stored, _dtype(kind), offset, shape, stride)
-        case "parameter" | "parameter_with_state", (Described() as tensor, *_):
-            return tensor
-    return UNPLAIN if name.startswith((_REBUILD, "torch._tensor.")) else OTHER
-
-
-def _tensor(
-    stored: Stored,
-    dtype: torch.dtype | None,
-    offset: int,
-    shape: tuple[Any, ...],
-    stride: tuple[Any, ...],
-) -> object:
-    numbers = (offset, *shape, *stride)
-    if len(shape) != len(stride) or any(type(x) is not int or x < 0 for x in numbers):
-        raise ValueError(f"a tensor of shape {plain(repr(shape[:20]))}")
-    return UNPLAIN if dtype is None else Described(stored, dtype, offset, shape, stride)
+        self.push(built(function.name, arguments))
 
 
 def _forbid(machine: _Machine) -> NoReturn:
@@ -386,7 +236,7 @@ _STEPS: dict[int, Callable[[_Machine], object]] = {
     ord("j"): lambda m: m.get(m.number("<I")),
     ord("c"): lambda m: m.name(f"{m.line()}.{m.line()}"),
     0x93: lambda m: m.stack_name(),
-    ord("Q"): lambda m: m.stored(m.pop()),
+    ord("Q"): lambda m: m.push(stored(m.pop())),
     ord("R"): _reduce,
     0x81: _reduce,  # NEWOBJ
     0x92: _new_with_keywords,
