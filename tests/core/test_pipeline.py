@@ -86,7 +86,7 @@ def test_a_track_of_an_entity_that_is_not_there_is_refused(pipeline: Tora2Pipeli
     path = {"id": "a", "entity": "cat", "points": [{"x": 0.1, "y": 0.2}]}
     size = {"version": 1, "width": 48, "height": 32, "frames": 5}
     document = parse({**size, "entities": [{"id": "cat"}], "tracks": [path]})
-    with pytest.raises(ValueError, match="'a' belongs to entity 'cat', expected .* it has none"):
+    with pytest.raises(ValueError, match="'a' belongs to entity 'cat', expected .*it has none"):
         pipeline(replace(scene(), trajectories=document))
 
 
