@@ -102,8 +102,8 @@ class Tora2TrajectoryEditor(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, document: Any = None, **others: Any) -> Any:
         # A result without the whole preview is not the one that a node would take it from.
-        resized = {"width", "height", "frames"} & set(others)
-        return (not resized and _is_small(_read(document))) or graph.is_connected(_PREVIEW)
+        known = {"width", "height", "frames"}.isdisjoint(others)  # a linked size is not, here
+        return (known and _is_small(_read(document))) or graph.is_connected(_PREVIEW)
 
     @classmethod
     def execute(

@@ -1,7 +1,8 @@
 """What the host's CogVideoX does otherwise than the 1.0 models were trained with, put right.
 
 Each correction asks the running host whether it still has the error, and is a patch on a clone.
-The letters are those of the table that the project's facts about the native model keep.
+The letters tell them apart: a for positions, b for sampling, e for encoding (in `encoding.py`), f
+for the text.
 """
 
 from __future__ import annotations

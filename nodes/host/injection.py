@@ -8,7 +8,6 @@ it. Between runs nothing is held on the device.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,26 +18,13 @@ from ...tora2.conditioning import Tora2Conditioning
 from ...tora2.geometry import COGVIDEOX
 from ..io_types import BoundConditioning
 from .corrections import correct
+from .windows import Window, strength_at
 
 KEY = "tora2"
 
 
-@dataclass(frozen=True)
-class Span:
-    """A strength, and the part of the sampling (0 first step, 1 last) where it holds."""
-
-    strength: float = 1.0
-    start: float = 0.0
-    end: float = 1.0
-
-    def at(self, sigma: float, sampling: Any) -> float:
-        """The strength at a noise level; 0 outside the span."""
-        first, last = sampling.percent_to_sigma(self.start), sampling.percent_to_sigma(self.end)
-        return self.strength if last <= sigma <= first else 0.0
-
-
 def inject(
-    model: ModelPatcher, bound: BoundConditioning, motion: Span, appearance: Span
+    model: ModelPatcher, bound: BoundConditioning, motion: Window, appearance: Window
 ) -> ModelPatcher:
     """A clone of `model` that follows a bound conditioning; `model` itself stays as it is.
 
@@ -84,7 +70,7 @@ class Injection:
     """What one Tora2Apply adds to a MODEL and to the clones made of it."""
 
     def __init__(
-        self, model: ModelPatcher, bound: BoundConditioning, motion: Span, appearance: Span
+        self, model: ModelPatcher, bound: BoundConditioning, motion: Window, appearance: Window
     ) -> None:
         self.bound = bound
         self.motion = motion
@@ -123,8 +109,8 @@ class Injection:
         level = float(sigma.max())
         conditioning = self._placed or self.bound.conditioning.to(x.device)
         conditioning = conditioning.scaled(
-            self.motion.at(level, model.model_sampling),
-            self.appearance.at(level, model.model_sampling),
+            strength_at(self.motion, level, model.model_sampling),
+            strength_at(self.appearance, level, model.model_sampling),
         )
         window = transformer_options.get("context_window")
         if window is not None:

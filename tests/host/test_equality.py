@@ -63,7 +63,7 @@ def test_conditions_give_the_library_s_prediction(
     bound = builders.bound(pack, made, motion=motion, entities=entities)
     injection = pack("nodes.host.injection")
     model = injection.inject(
-        corrected(pack, reference), bound, injection.Span(0.7), injection.Span(0.9)
+        corrected(pack, reference), bound, injection.Window(0.7), injection.Window(0.9)
     )
     latents, context = inputs()
     conditioning = bound.conditioning.scaled(0.7, 0.9)

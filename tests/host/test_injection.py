@@ -33,7 +33,7 @@ def sampled(model: Any, seed: int = 0, cfg: float = 4.0, frames: int = 3, batch:
 
 def injected(pack: builders.Pack, model: Any, seed: int = 1, **options: Any) -> Any:
     injection = pack("nodes.host.injection")
-    spans = [options.pop(name, injection.Span()) for name in ("motion_span", "appearance_span")]
+    spans = [options.pop(name, injection.Window()) for name in ("motion_span", "appearance_span")]
     bound = builders.bound(pack, builders.adapter(pack, seed), **options)
     return injection.inject(model, bound, *spans)
 
@@ -46,7 +46,7 @@ def test_text_only_is_exactly_the_corrected_model(pack: builders.Pack, reference
 
 def test_strength_zero_is_exactly_the_corrected_model(pack: builders.Pack, reference: Any) -> None:
     model = corrected(pack, reference)
-    span = pack("nodes.host.injection").Span
+    span = pack("tora2.scene").Window
     off = injected(pack, model, motion_span=span(0.0), appearance_span=span(0.0))
     assert torch.equal(sampled(off), sampled(model))
 
@@ -85,12 +85,14 @@ def test_two_on_one_model_add_up(pack: builders.Pack, reference: Any) -> None:
     made = builders.adapter(pack)
     injection = pack("nodes.host.injection")
     model = corrected(pack, reference)
-    whole = injection.inject(model, builders.bound(pack, made), injection.Span(), injection.Span())
+    whole = injection.inject(
+        model, builders.bound(pack, made), injection.Window(), injection.Window()
+    )
     motion = injection.inject(
-        model, builders.bound(pack, made), injection.Span(), injection.Span(0.0)
+        model, builders.bound(pack, made), injection.Window(), injection.Window(0.0)
     )
     both = injection.inject(
-        motion, builders.bound(pack, made), injection.Span(0.0), injection.Span()
+        motion, builders.bound(pack, made), injection.Window(0.0), injection.Window()
     )
     assert error(sampled(both), sampled(whole)) < 1e-5
     assert len(both.get_additional_models()) == 2
@@ -140,7 +142,7 @@ def test_a_batch_of_two_is_two_clips(pack: builders.Pack, reference: Any, cfg: f
 
 
 def test_spans_follow_the_noise_level(pack: builders.Pack, reference: Any) -> None:
-    span = pack("nodes.host.injection").Span
+    span = pack("tora2.scene").Window
     model = corrected(pack, reference)
     patched = injected(
         pack, model, motion_span=span(1.0, 0.0, 0.5), appearance_span=span(1.0, 0.5, 1.0)

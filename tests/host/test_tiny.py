@@ -136,7 +136,7 @@ def test_bind_is_the_pipeline_s_conditioning(
     latents = torch.randn(2, 16, 5, 12, 12, generator=generator)
     context = torch.cat([pipeline.encode_text(""), pipeline.encode_text(given.prompt)])
     injection = pack("nodes.host.injection")
-    patched = injection.inject(model, bound, injection.Span(), injection.Span())
+    patched = injection.inject(model, bound, injection.Window(), injection.Window())
     velocity = predict(pipeline.transformer, latents, torch.tensor(500), context, expected)
     plain = predict(pipeline.transformer, latents, torch.tensor(500), context)
     assert error(host_velocity(patched, latents, 500, context), velocity) < 1e-4

@@ -111,7 +111,7 @@ def test_conditions_act_on_eight_bit_weights(
     model = pack("nodes.host.transformers").load_model(
         str(tmp_path / "m.safetensors"), "fp8_e4m3fn"
     )
-    patched = injection.inject(model, bound, injection.Span(), injection.Span())
+    patched = injection.inject(model, bound, injection.Window(), injection.Window())
     latents, context = inputs()
     wanted = predict(reference, latents, torch.tensor(499), context, bound.conditioning)
     plain = error(host_velocity(model, latents, 499, context), wanted)
