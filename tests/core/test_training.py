@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_training import SMALL_TRAINING
 
 from tora2.data.spritebind import SpriteBind
 from tora2.data.spritebind.encoding import encode_clips, rendered
@@ -16,25 +17,9 @@ from tora2.training.ablation import AblationConfig
 from tora2.training.loop import Loop
 from tora2.training.recipes.tiny import TrainConfig, load_config, make_loop, new_pipeline, run
 
-SMALL = """
-output: {output}
-pool: 8
-workers: 0
-data: {{size: 32, frames: 5, picture: 32, sigma: 3.0}}
-encoder: {{picture: 32, dim: 16}}
-autoencoder: {{width: 16, layers: 1, pixel_channels: 4, scaling_factor: 1.0}}
-autoencoder_training: {{steps: 2, clips: 1, crop: 32}}
-transformer: {{heads: 1, layers: 2, time_dim: 32, text_dim: 32, text_layers: 1}}
-adapter: {{feature_dim: 16, qformer_dim: 32, queries: 4, context_dim: 32, attention_dim: 64,
-  attention_heads: 1}}
-optimization:
-  {{steps: 4, batch: 4, evaluate_every: 4, evaluate_clips: 2, log_every: 1, checkpoint_every: 2,
-   precision: fp32, learning_rate: 0.002}}
-"""
-
 
 def write(folder: Path, name: str, **changes: str) -> Path:
-    text = SMALL.format(output=folder / name)
+    text = SMALL_TRAINING.format(output=folder / name)
     for old, new in changes.items():
         assert old in text
         text = text.replace(old, new)

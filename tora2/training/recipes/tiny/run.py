@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -75,7 +76,7 @@ def train(config: TrainConfig) -> Path:
         journal.cut(loop.step if loop.resume() else 0)
         _train(config, loop, pipeline, journal)
         with loop.averaged():
-            pipeline.save_pretrained(output / MODEL)
+            _save(pipeline, output / MODEL)
         plot_curves(journal.read(), output / "curves.png")
     return output / MODEL
 
@@ -158,6 +159,13 @@ def _write(config: TrainConfig, journal: Journal, bar: Any) -> Hook:
             journal.write(step, measures)
 
     return write
+
+
+def _save(pipeline: Tora2Pipeline, folder: Path) -> None:
+    try:
+        pipeline.save_pretrained(folder)
+    except SafetensorError as error:  # diffusers' writer loses what the system said
+        raise OSError(f"cannot write {folder}: {' '.join(str(error).split())}") from error
 
 
 def _sentence(report: BindingReport) -> str:
