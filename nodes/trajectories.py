@@ -190,7 +190,7 @@ def _canvas(inputs: dict[str, Any]) -> dict[str, int]:
 
 def mask_tracks(masks: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
     """TRACKS of the centre of mass of a mask [T, H, W] at every frame, on a canvas of `size`."""
-    masks = masks.float()
+    masks = masks.float().cpu()
     height, width = masks.shape[-2:]
     ys = (torch.arange(height) + 0.5) / height * size[0]
     xs = (torch.arange(width) + 0.5) / width * size[1]

@@ -270,7 +270,18 @@ class Tora2Pipeline:
         """The conditioning of a scene; None where it has neither entities nor tracks.
 
         `generator` draws the motion latent where the scene asks for it.
+
+        Raises:
+            ValueError: if a track belongs to an entity that the scene has not, a picture or a word
+                cannot be used, or the adapter lacks a part.
         """
+        order = {entity.id: place for place, entity in enumerate(scene.entities)}
+        for track in scene.trajectories.tracks:
+            if track.entity is not None and track.entity not in order:
+                raise ValueError(
+                    f"track {track.id!r} belongs to entity {track.entity!r}, expected one of the "
+                    f"scene's ({', '.join(order) or 'it has none'})"
+                )
         entities = [self._entity(entity) for entity in scene.entities]
         flow = scene.sampling.flow
         latent = None
@@ -279,7 +290,6 @@ class Tora2Pipeline:
             latent = self.motion_latent(tracks, flow.mode, drawing)
         if latent is None and not entities:
             return None
-        order = {entity.id: place for place, entity in enumerate(scene.entities)}
         owners = [order.get(entity.id, -1) for entity in scene.trajectories.entities]
         owner = torch.tensor([*owners, -1])[tracks.entity]
         with self._working(self.adapter):

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from tora2.files import atomic_path, check_writable, read_bounded, regular_file
 
+HERE = Path(__file__).parent
 needs_unix = pytest.mark.skipif(sys.platform == "win32", reason="needs links, pipes and modes")
 
 
@@ -275,8 +276,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path, writer: str) -> None:
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_limit_on_the_size_of_files(tmp_path: Path, writer: str) -> None:
     script = f"""
-import resource, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+import resource
 from test_files import WRITERS, Path, atomic_path
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
@@ -290,7 +290,7 @@ except OSError as error:
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": f"{HERE.parents[1]}{os.pathsep}{HERE}"},
     )
     assert done.stdout == f"{errno.EFBIG} model.safetensors\n", done
     assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,7 @@
 """Tora's and Tora2's parts: shapes, broadcasts, gradients, causality."""
 
+from dataclasses import fields
+
 import pytest
 import small
 import torch
@@ -147,6 +149,22 @@ def test_configuration_refuses_what_it_does_not_know() -> None:
         Tora2Config(capabilities=("binding", "motion"))
     config = Tora2Config.preset("tiny", binder="linear")
     assert Tora2Config.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Tora2Config)])
+@pytest.mark.parametrize("value", [None, "x", -1, 2**70, [], {}, float("nan"), True, ["a"] * 3])
+def test_configuration_refuses_values_that_no_field_can_have(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=name):
+        Tora2Config.preset("tiny", **{name: value})
+
+
+def test_configuration_bounds_what_multiplies() -> None:
+    with pytest.raises(ValueError, match="extractor_blocks is 16 for 200 layers"):
+        Tora2Config(layers=200, extractor_blocks=16)
+    with pytest.raises(ValueError, match="dim is 48, expected a multiple of 32"):
+        Tora2Config(dim=48, capabilities=("motion",))
+    assert Tora2Config(dim=48, capabilities=("appearance",)).enabled == ("appearance",)
+    assert Tora2Config(binder="none").enabled == ("motion", "appearance")
 
 
 def test_autoencoder_is_causal_and_keeps_the_frame_count() -> None:

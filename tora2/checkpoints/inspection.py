@@ -77,7 +77,9 @@ class Inspection:
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values; what a model makes (width, frames, words) stands at the top too."""
         made = {key: self.sizes[key] for key in BUNDLED_KEYS if key in self.sizes}
-        return {**asdict(replace(self, holdings=())), **made}
+        words = asdict(replace(self, holdings=()))
+        del words["holdings"]
+        return {**words, **made}
 
     def __str__(self) -> str:
         dtypes = ", ".join(f"{name} ({count})" for name, count in self.dtypes.items())

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-MAX_TENSORS = 65_536
+MAX_TENSORS = 16_384
 MAX_NAME = 1000
 MAX_RANK = 16
 _LARGEST = 2**62

@@ -92,9 +92,14 @@ def read_header(path: Path) -> Header:
         content = file.read(length)
     start = 8 + length
     try:
-        entries, metadata = _parse(load_json(content, str(path), MAX_HEADER), start)
+        header = load_json(content, str(path), MAX_HEADER)
+        many = len(header) if isinstance(header, dict) else 0
+        if many <= MAX_TENSORS:
+            entries, metadata = _parse(header, start)
     except ValueError:
         raise ValueError(f"{path} has a damaged safetensors header: download it again") from None
+    if many > MAX_TENSORS:
+        raise ValueError(f"{path} has {many} tensors, expected at most {MAX_TENSORS}")
     end = max((entry.end for entry in entries.values()), default=start)
     if size < end:
         raise ValueError(f"{path} is cut off, {size} of {end} bytes: download it again")
@@ -114,10 +119,6 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
         OSError: if it cannot be read or mapped.
     """
     header = read_header(path)
-    if len(header.entries) > MAX_TENSORS:
-        raise ValueError(
-            f"{path} has {len(header.entries)} tensors, expected at most {MAX_TENSORS}"
-        )
     storage = map_file(path, header.size)
     tensors = {}
     for name, entry in header.entries.items():
@@ -150,7 +151,8 @@ def write_safetensors(
     for name, tensor in sorted(tensors.items(), key=lambda item: item[1].data_ptr()):
         storage = tensor.untyped_storage().data_ptr()
         shared = tensor.data_ptr() < ends.get(storage, 0)
-        apart[name] = tensor.clone() if shared else tensor.contiguous()
+        whole = tensor.contiguous()
+        apart[name] = whole.clone() if shared and whole is tensor else whole
         ends[storage] = max(ends.get(storage, 0), tensor.data_ptr() + tensor.nbytes)
     with atomic_path(path) as temporary:
         try:

@@ -61,7 +61,7 @@ def read_torch(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     except ValueError as error:
         raise _damaged(path, error) from None
     if not isinstance(content, Items):
-        kind = "tensor" if isinstance(content, Described) else type(content).__name__
+        kind = type(content).__name__ if isinstance(content, list | tuple) else "single value"
         raise ValueError(f"{path} holds a {kind}, expected a state dict")
     state = content.texts()
     for key in ("module", "state_dict"):

@@ -18,7 +18,7 @@ import torch
 
 from ..fields import plain
 
-MAX_STEPS = 1_000_000
+MAX_STEPS = 500_000
 
 OTHER = object()
 """Something that is no plain value and of no use here."""

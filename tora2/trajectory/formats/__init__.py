@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...fields import refuse
-from ...files import atomic_path
+from ...files import atomic_path, read_bounded
 from ..document import MAX_TEXT, TrajectoryDocument, dumps, parse
 from ..sampling import sample
 from .host import dumps_tracks, from_host, to_host
@@ -67,7 +67,7 @@ def load(
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
     if not paths:
         raise ValueError("no file is named, expected at least one")
-    contents = [_read(Path(one)) for one in paths]
+    contents = [read_bounded(one, MAX_FILE) for one in paths]
     if len(paths) == 1:
         with _named(paths[0]):
             return loads(contents[0], width=width, height=height, frames=frames)
@@ -83,7 +83,8 @@ def loads(
 ) -> TrajectoryDocument:
     """Read the content of one trajectory file; the arguments and errors are those of `load`."""
     size = (height, width)
-    _check_size(content, "the file")
+    if len(content) > MAX_FILE:
+        raise ValueError(f"the file is too long, expected at most {MAX_FILE} bytes")
     if isinstance(content, bytes) and content.startswith(b"PK\x03\x04"):
         return from_host(read_npz(content), size)
     text = (content if isinstance(content, str) else _decode(content)).removeprefix("\ufeff")
@@ -140,18 +141,6 @@ def save(document: TrajectoryDocument, path: PathLike, format: str | None = None
     with atomic_path(target) as temporary:
         write_npz(temporary, **{name: part.numpy() for name, part in to_host(tracks).items()})
     return [target]
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(MAX_FILE + 1)
-    _check_size(content, str(path))
-    return content
-
-
-def _check_size(content: str | bytes, name: str) -> None:
-    if len(content) > MAX_FILE:
-        raise ValueError(f"{name} is too long, expected at most {MAX_FILE} bytes")
 
 
 def _decode(content: bytes) -> str:

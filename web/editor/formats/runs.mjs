@@ -8,8 +8,9 @@
  * @typedef {{doc: Doc, own: boolean, lost: number}} Foreign whether it was a document of ours;
  *   how many points at the end of a Tora file do not fit the frames
  */
-import { LIMITS, parse, roundedFrames, VERSION } from "../model/document.mjs";
+import { LIMITS, parse, VERSION } from "../model/document.mjs";
 import { list } from "../model/fields.mjs";
+import { roundedLength } from "../model/frames.mjs";
 
 /**
  * A document of free linear tracks with a key at every point.
@@ -31,7 +32,7 @@ export function fromRuns(runs, frames, { width, height }) {
     version: VERSION,
     width,
     height,
-    frames: roundedFrames(frames),
+    frames: roundedLength(frames),
     tracks,
   });
   return { doc, own: false, lost: 0 };

@@ -9,6 +9,7 @@
  */
 
 import { choice, DocumentError, integer, isObject, keys, list, number, refuse } from "./fields.mjs";
+import { isClipLength } from "./frames.mjs";
 
 export const VERSION = 1;
 export const LIMITS = Object.freeze({
@@ -34,19 +35,6 @@ export const PALETTE = Object.freeze([
   "#d6336c",
   "#7a6a53",
 ]);
-
-/** Frames in a latent frame but for the first: CogVideoX's, whose rule version 1 keeps. */
-const TEMPORAL = 4;
-
-/** Whether a document can have so many frames. @param {number} frames */
-export function isFrames(frames) {
-  return Number.isInteger(frames) && frames >= 1 && (frames - 1) % TEMPORAL === 0;
-}
-
-/** The next number of frames that a document can have, upwards. @param {number} frames */
-export function roundedFrames(frames) {
-  return Math.ceil((Math.max(1, frames) - 1) / TEMPORAL) * TEMPORAL + 1;
-}
 
 /** @returns {Doc} an empty document of the size CogVideoX was trained at */
 export function emptyDocument() {
@@ -80,7 +68,7 @@ export function parse(value) {
     ["fps", "entities"],
   );
   const frames = integer(content.frames, "frames", 1, LIMITS.frames);
-  if (!isFrames(frames)) throw refuse("frames", frames, "4k + 1 frames, such as 17 or 49");
+  if (!isClipLength(frames)) throw refuse("frames", frames, "4k + 1 frames, such as 17 or 49");
   const entities = list(content.entities ?? [], "entities", 0, LIMITS.entities).map(entity);
   unique(entities, "entities");
   const known = new Set(entities.map((e) => e.id));

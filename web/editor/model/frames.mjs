@@ -13,3 +13,8 @@ export function isClipLength(frames) {
 export function clipLength(frames) {
   return Math.max(1, Math.round((frames - 1) / STRIDE) * STRIDE + 1);
 }
+
+/** The next length upwards. @param {number} frames */
+export function roundedLength(frames) {
+  return Math.ceil((Math.max(1, frames) - 1) / STRIDE) * STRIDE + 1;
+}
