@@ -66,19 +66,18 @@ class Terminated(Exception):
 class _Step(nn.Module):
     """The loss as the forward of the module that holds all parts: what sharding gathers for."""
 
-    def __init__(self, parts: nn.ModuleDict, objective: Objective) -> None:
+    def __init__(self, parts: nn.ModuleDict, objective: Objective, reach_all: bool) -> None:
         super().__init__()
         self.parts = parts
         self.objective = objective
+        self.reach_all = reach_all
 
-    def forward(
-        self, batch: Any, generator: torch.Generator
-    ) -> tuple[Tensor, Mapping[str, float]]:
+    def forward(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:
         loss, measures = self.objective(batch, generator)
-        # Processes reduce gradients together, so each has one of every parameter.
-        for parameter in self.parts.parameters():
-            if parameter.requires_grad:
-                loss = loss + 0.0 * parameter.sum()
+        if self.reach_all:
+            for parameter in self.parts.parameters():
+                if parameter.requires_grad:
+                    loss = loss + 0.0 * parameter.sum()
         return loss, measures
 
 
@@ -95,6 +94,12 @@ class Loop:
         folder: of the checkpoints.
         rates: learning rates by a text in the parameters' names, see `Optimizer`.
         blocks: of the backbone among the parts, which are gathered one at a time.
+        reach_all: give a parameter that no clip of a batch reaches (a batch may have no pictures)
+            a gradient of zero, with which AdamW still moves it by its moments. Processes reduce
+            gradients together, so several need it; for equal numbers one has it too.
+
+    Raises:
+        ValueError: if there are several processes and not `reach_all`.
     """
 
     def __init__(
@@ -108,11 +113,15 @@ class Loop:
         folder: Path,
         rates: Mapping[str, float] | None = None,
         blocks: Iterable[nn.Module] = (),
+        reach_all: bool = False,
     ) -> None:
+        if world.size > 1 and not reach_all:
+            raise ValueError(f"this recipe trains in one process, expected no {world.size}")
+        blocks = list(blocks)
         self.parts, self.source, self.settings, self.seed = parts, source, settings, seed
         self.world = world
         parts.to(world.device).train()
-        self._call = _Step(parts, objective)
+        self._call = _Step(parts, objective, reach_all)
         if settings.compile:
             for block in blocks:
                 for part in block.children():
@@ -227,8 +236,8 @@ class Loop:
 
     def _state(self) -> dict[str, Tensor]:
         """Trained parameters, buffers and averages; frozen parameters are where they came from."""
-        frozen = {n for n, p in self.parts.named_parameters() if not p.requires_grad}
-        weights = {n: w for n, w in self.parts.state_dict().items() if n not in frozen}
+        own = {*self.trained, *(name for name, _ in self.parts.named_buffers())}
+        weights = {n: w for n, w in self.parts.state_dict().items() if n in own}
         state = {f"weights/{name}": value for name, value in weights.items()}
         return state | {f"average/{name}": value for name, value in self.average.values.items()}
 
