@@ -132,12 +132,11 @@ def _check(there: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> None:
     """Refuse a checkpoint of other names or shapes, before it is read."""
     if there.keys() != wanted.keys():
         name = sorted(there.keys() ^ wanted.keys())[0]
-        raise ValueError(f"it has other tensors, {plain(name, 120)} among them")
+        raise ValueError(f"it has other tensors, {plain(name)} among them")
     for name, tensor in wanted.items():
         if tuple(there[name].size) != tuple(tensor.shape):
-            raise ValueError(
-                f"its {plain(name, 120)} is {tuple(there[name].size)}, expected {tuple(tensor.shape)}"
-            )
+            found = tuple(there[name].size)
+            raise ValueError(f"its {plain(name)} is {found}, expected {tuple(tensor.shape)}")
 
 
 def _reason(error: BaseException) -> str:
