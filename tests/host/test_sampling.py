@@ -89,7 +89,7 @@ def test_tora2_sampler_is_cogvideox_dpm(
 
 @pytest.mark.parametrize("mode", ["dynamic", "dynamic (upstream)"])
 def test_dynamic_guidance_reaches_the_guider(pack: builders.Pack, mode: str) -> None:
-    module, guidance = pack("nodes.host.sampling"), pack("tora2.guidance")
+    module, guidance = pack("nodes.host.sampling"), pack("tora2.sampling.guiders")
     reference, noise, positive, negative = material()
     seen = []
 
