@@ -1,11 +1,11 @@
 """The pipeline on a CogVideoX folder in diffusers' layout with Tora's parts, small and random."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import small
 import torch
 from torch import Tensor
 
@@ -14,9 +14,6 @@ from tora2.pipeline import Tora2Pipeline
 from tora2.scene import Flow, Sampling, Scene, Window
 from tora2.trajectory import parse, sample
 from tora2.trajectory.flow import flow_map, flow_rgb
-
-sys.path.insert(0, str(Path(__file__).parent))
-import small  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,6 @@ class Run:
 
     id: str
     outcome: str
-    seconds: float
     messages: list[dict[str, Any]] = field(default_factory=list)
 
     def of(self, kind: str) -> list[dict[str, Any]]:
@@ -79,12 +78,11 @@ class Server:
             aiohttp.ClientSession() as session,
             session.ws_connect(f"{self.url}/ws?clientId={client}", max_msg_size=0) as socket,
         ):
-            started = time.monotonic()
             given = {"prompt": prompt, "client_id": client}
             async with session.post(f"{self.url}/prompt", json=given) as response:
                 answer = await response.json()
                 assert response.status == 200, json.dumps(answer, indent=1)
-            run = Run(answer["prompt_id"], "", 0.0)
+            run = Run(answer["prompt_id"], "")
             while not run.outcome:
                 message = await socket.receive(timeout=RUN_S)
                 if message.type != aiohttp.WSMsgType.TEXT:
@@ -93,11 +91,9 @@ class Server:
                 run.messages.append(value)
                 if watch is not None and (path := watch(value)):
                     async with session.post(self.url + path, json={}):
-                        started = time.monotonic()
                         watch = None
                 if value["type"] in ends and value["data"]["prompt_id"] == run.id:
                     run.outcome = value["type"]
-            run.seconds = time.monotonic() - started
             return run
 
     def files(self, run: Run) -> dict[str, list[Path]]:

@@ -3,16 +3,13 @@
 import importlib.util
 import inspect
 import json
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import builders
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-import builders  # noqa: E402
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 NODES = ("Tora2LoadEncoders", "Tora2EncodeEntity", "Tora2SaveEntity", "Tora2LoadEntity")

@@ -1,17 +1,13 @@
 """The host's MODEL gives what tora2.backbone gives: same weights, noise and conditions."""
 
-import sys
-from pathlib import Path
 from typing import Any
 
+import builders
 import pytest
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parent))
-import builders  # noqa: E402
-
-from tora2.backbone import predict  # noqa: E402
+from tora2.backbone import predict
 
 
 def host_velocity(

@@ -1,18 +1,14 @@
 """The injection as a citizen of the host: isolated, undone, windowed, in every sampler."""
 
-import sys
-from pathlib import Path
 from typing import Any
 
+import builders
 import pytest
 import torch
+from test_equality import corrected, error, host_velocity, inputs
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parent))
-import builders  # noqa: E402
-from test_equality import corrected, error, host_velocity, inputs  # noqa: E402
-
-from tora2.backbone import predict  # noqa: E402
+from tora2.backbone import predict
 
 
 @pytest.fixture(scope="module")
