@@ -218,14 +218,14 @@ def _pour(temporary: Path, path: PathLike) -> None:
 def _ask_the_disk(temporary: Path, path: PathLike, error: Exception) -> None:
     """Raise the system's own refusal, if that is what made a writer fail; else return.
 
-    Rust names its number. For others the file is made to grow, which a full disk refuses again;
-    what names the file already is a sentence as it is.
+    Rust names its number. For others the file is made to grow, which a full disk refuses again.
+    What names the file already is a sentence as it is.
     """
-    if named := re.search(r"\(os error (\d+)\)", str(error)):
-        number = int(named[1])
-        raise OSError(number, os.strerror(number), os.fspath(path)) from error
     if os.fspath(path) in str(error):
         return
+    if named := re.search(r"(?:os error |Os \{ code: )(\d+)", str(error)):
+        number = int(named[1])
+        raise OSError(number, os.strerror(number), os.fspath(path)) from error
     try:
         with temporary.open("ab") as file:
             file.write(bytes(_PROBE))

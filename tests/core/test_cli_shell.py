@@ -202,8 +202,9 @@ def test_convert_on_a_full_disk(tmp_path: Path, capsys: pytest.CaptureFixture[st
         for arguments in ([tiny / "adapter.safetensors", "tora2"], [tiny / "transformer", "comfy"]):
             command = ["convert", str(arguments[0]), "--to", str(arguments[1])]
             assert main([*command, "--output", str(output)]) == 2
-            expected = f"tora2 convert: {output}: no space left on device\n"
-            assert capsys.readouterr().err == expected
+            err = capsys.readouterr().err
+            assert err.startswith("tora2 convert: ") and err.count("\n") == 1
+            assert str(output) in err and "no space left on device" in err.lower()
             assert list(disk.iterdir()) == []
 
 
