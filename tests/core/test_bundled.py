@@ -117,9 +117,9 @@ def test_a_seed_decides_the_video(pipeline: Tora2Pipeline, scene: Scene) -> None
 
 
 def test_what_the_model_cannot_do_is_said(pipeline: Tora2Pipeline, scene: Scene) -> None:
-    entity = replace(scene.entities[0], word="dragon")
+    entities = (replace(scene.entities[0], word="dragon"), *scene.entities[1:])
     with pytest.raises(ValueError, match="'dragon' is not one that this model knows; expected one"):
-        pipeline(replace(scene, prompt="a dragon", entities=(entity,)))
+        pipeline(replace(scene, prompt="a dragon", entities=entities))
     large = replace(scene.trajectories, width=192)
     with pytest.raises(ValueError, match="192x96 with 17 frames, but this model makes 96x96"):
         pipeline(replace(scene, trajectories=large))

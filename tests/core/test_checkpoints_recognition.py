@@ -158,6 +158,7 @@ def test_a_full_disk_ends_in_a_sentence(tmp_path: Path, monkeypatch: pytest.Monk
         raise SafetensorError("I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr(safetensors_file, "save_file", full)
-    with pytest.raises(OSError, match=r"a\.safetensors: .*No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         save_adapter(tiny(), tmp_path / "a.safetensors")
+    assert caught.value.filename == str(tmp_path / "a.safetensors")
     assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,6 @@ from math import prod
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -155,11 +154,7 @@ def write_safetensors(
         apart[name] = whole.clone() if shared and whole is tensor else whole
         ends[storage] = max(ends.get(storage, 0), tensor.data_ptr() + tensor.nbytes)
     with atomic_path(path) as temporary:
-        try:
-            save_file(apart, temporary, dict(metadata))
-        except SafetensorError as error:
-            reason = plain(str(error).rstrip("."), 200)
-            raise OSError(f"cannot write {os.fspath(path)}: {reason}") from None
+        save_file(apart, temporary, dict(metadata))
 
 
 def _parse(header: object, start: int) -> tuple[dict[str, Entry], Mapping[str, str]]:

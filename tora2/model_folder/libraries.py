@@ -74,7 +74,8 @@ _COGVIDEOX_VAE: Mapping[str, Reader] = {
     "invert_scale_latents": _flag,
 }
 
-_FAST = ("TokenizersBackend", "PreTrainedTokenizerFast")
+# transformers 4 writes the base class's name for a tokenizer that has only its tokenizer.json.
+_FAST = ("TokenizersBackend", "PreTrainedTokenizerFast", "PreTrainedTokenizer")
 _TOKENIZERS = (*_FAST, "T5Tokenizer", "T5TokenizerFast")
 
 
