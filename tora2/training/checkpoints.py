@@ -6,6 +6,7 @@ processes; nothing is pickled.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import warnings
@@ -64,7 +65,7 @@ class Checkpoints:
         except (*_DAMAGE, checkpoint.api.CheckpointException) as error:
             if self.world.first:
                 shutil.rmtree(temporary, ignore_errors=True)
-            raise OSError(f"cannot write {final}: {plain(_reason(error), 200)}") from error
+            raise _refusal(final, _cause(error)) from error
         self.world.wait()
         if self.world.first:
             if final.exists():
@@ -122,9 +123,9 @@ class Checkpoints:
         try:
             yield _library().HuggingFaceStorageReader(str(path))
         except (*_DAMAGE, _library().api.CheckpointException) as error:
+            reason = plain(_first_line(_cause(error)), 200)
             raise ValueError(
-                f"{path} cannot be read: {plain(_reason(error), 200)}; remove it to go on from the "
-                "checkpoint before it"
+                f"{path} cannot be read: {reason}; remove it to go on from the checkpoint before it"
             ) from error
 
 
@@ -139,11 +140,22 @@ def _check(there: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> None:
             raise ValueError(f"its {plain(name)} is {found}, expected {tuple(tensor.shape)}")
 
 
-def _reason(error: BaseException) -> str:
-    """The first line of what went wrong, in this process or in the first that it went wrong in."""
+def _refusal(path: Path, cause: BaseException) -> OSError:
+    """The system's own refusal, of a full disk for example, under the checkpoint's name."""
+    named = re.search(r"\(os error (\d+)\)", str(cause))  # of safetensors
+    number = cause.errno if isinstance(cause, OSError) else named and int(named[1])
+    if number:
+        return OSError(number, os.strerror(number), str(path))
+    return OSError(f"cannot write {path}: {plain(_first_line(cause), 200)}")
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What went wrong, in the first process that it went wrong in."""
     failures = getattr(error, "failures", None)
-    if failures:
-        error = next(iter(failures.values()))[0]
+    return next(iter(failures.values()))[0] if failures else error
+
+
+def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
