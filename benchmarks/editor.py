@@ -46,12 +46,12 @@ PAGE = """<!doctype html><body class="dark-theme" style="margin:0;background:#22
 <div id="node" style="width:760px;height:700px"></div>
 <div id="five" style="display:flex"></div>
 <script type="module">
-import { Editor } from "/web/editor/editor.mjs";
-import { translator } from "/web/editor/strings.mjs";
+import { openEditor } from "/web/editor/open.mjs";
+import { translator } from "/web/editor/labels/strings.mjs";
 const port = { commit() {}, undo() {}, redo() {}, forced: () => ({}), saveLayers() {},
   lend: async () => null, sources: () => ({ frames: [], video: null, masks: [] }) };
 window.open_ = (home, doc) => {
-  const editor = new Editor(port, translator("en"));
+  const editor = openEditor(port, translator("en"));
   editor.fullscreen.rehome(home);
   editor.load(doc);
   editor.follow();

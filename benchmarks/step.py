@@ -29,9 +29,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tora2.backbone import predict, rotary_embedding  # noqa: E402
+from tora2.backbone import predict  # noqa: E402
+from tora2.backbones.cogvideox import rotary_embedding  # noqa: E402
 from tora2.conditioning import EntityCondition, Tora2Conditioning  # noqa: E402
 from tora2.encoders.features import PictureFeatures  # noqa: E402
+from tora2.geometry import COGVIDEOX  # noqa: E402
 from tora2.models.adapter import Tora2Adapter, Tora2Config  # noqa: E402
 from tora2.trajectory import Tracks  # noqa: E402
 
@@ -78,7 +80,7 @@ class Model:
 
     def plain(self) -> Tensor:
         """diffusers' own forward."""
-        rotary = rotary_embedding(self.transformer, LATENT[0], (LATENT[1] // 2, LATENT[2] // 2))
+        rotary = rotary_embedding(self.transformer, LATENT[0], COGVIDEOX.tokens(*LATENT[1:]))
         out: Tensor = self.transformer(
             self.latents.transpose(1, 2),
             self.context,

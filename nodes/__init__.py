@@ -6,7 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 
 class Tora2Extension(ComfyExtension):
-    """Registers the model folder and the nodes."""
+    """Registers the model folder and the nodes, unless another copy of the pack has."""
 
     async def on_load(self) -> None:
         from .host.files import register_folders
@@ -14,6 +14,13 @@ class Tora2Extension(ComfyExtension):
         register_folders()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        from .host.packs import is_second
+        from .tiny import Tora2LoadTiny
+
+        return [] if is_second(Tora2LoadTiny.define_schema().node_id) else self._nodes()
+
+    @staticmethod
+    def _nodes() -> list[type[io.ComfyNode]]:
         from .apply import Tora2Apply
         from .bind import Tora2Bind
         from .doctor import Tora2Doctor
@@ -27,8 +34,9 @@ class Tora2Extension(ComfyExtension):
         from .sampling import Tora2Sampler
         from .tiny import Tora2LoadTiny
         from .trajectories import Tora2ExportTrajectories, Tora2ImportTrajectories
+        from .validation import guarded
 
-        return [
+        known = (
             Tora2LoadTiny,
             Tora2LoadModel,
             Tora2LoadAdapter,
@@ -45,4 +53,5 @@ class Tora2Extension(ComfyExtension):
             Tora2Sampler,
             Tora2Overlay,
             Tora2Doctor,
-        ]
+        )
+        return [guarded(node) for node in known]

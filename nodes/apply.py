@@ -6,7 +6,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from .host.injection import Span, inject
+from ..tora2.scene import Window
+from .host.injection import inject
 from .io_types import BoundConditioning, ConditioningSocket
 from .validation import refusal
 
@@ -28,8 +29,8 @@ class Tora2Apply(io.ComfyNode):
                     "model", tooltip="A CogVideoX-5B model, from Tora2 Load Model or any loader."
                 ),
                 ConditioningSocket.Input("conditioning", tooltip="From Tora2 Bind."),
-                *_span("motion", "paths"),
-                *_span("appearance", "reference pictures"),
+                *_window("motion", "paths"),
+                *_window("appearance", "reference pictures"),
             ],
             outputs=[io.Model.Output(tooltip="The model that follows the conditioning.")],
         )
@@ -59,12 +60,12 @@ class Tora2Apply(io.ComfyNode):
         appearance_start: float = 0.0,
         appearance_end: float = 1.0,
     ) -> io.NodeOutput:
-        motion = Span(motion_strength, motion_start, motion_end)
-        appearance = Span(appearance_strength, appearance_start, appearance_end)
+        motion = Window(motion_strength, motion_start, motion_end)
+        appearance = Window(appearance_strength, appearance_start, appearance_end)
         return io.NodeOutput(inject(model, conditioning, motion, appearance))
 
 
-def _span(kind: str, what: str) -> list[io.Input]:
+def _window(kind: str, what: str) -> list[io.Input]:
     return [
         io.Float.Input(
             f"{kind}_strength",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,10 +10,12 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..tora2.conditioning import EntityCondition, Tora2Conditioning
-from ..tora2.encoders.entity import Entity
+from ..tora2.encoders.entity import EncodedEntity
+from ..tora2.geometry import COGVIDEOX
+from ..tora2.scene import FLOW_LATENTS, MAX_SEED, Flow
 from ..tora2.trajectory import Tracks, TrajectoryDocument, sample
-from ..tora2.trajectory.flow import flow_map, flow_rgb
-from .host import adapters, progress, video, words
+from ..tora2.trajectory.flow import FLOW_MODES, flow_map, flow_rgb
+from .host import adapters, memory, progress, video, words
 from .io_types import (
     AdapterSocket,
     BoundConditioning,
@@ -27,9 +28,8 @@ from .matching import Match, match, owned_tracks, report
 from .validation import refusal
 
 MAX_ENTITIES = 64
-FLOW_MODES = ("subpixel", "tora")
-FLOW_LATENTS = ("mean", "drawn (as Tora)")
-MAX_SEED = 2**63 - 1
+LATENTS = dict(zip(("mean", "drawn (as Tora)"), FLOW_LATENTS, strict=True))
+"""What the user picks, and the `latents` of a `Flow`."""
 _STAGES = 4
 
 
@@ -52,7 +52,7 @@ class Tora2Bind(io.ComfyNode):
                     "trajectories",
                     optional=True,
                     tooltip="The paths. Their size and frames are those of the video; sides are "
-                    "multiples of 16. Without them nothing is told to move.",
+                    f"multiples of {COGVIDEOX.multiple}. Without them nothing is told to move.",
                 ),
                 io.Vae.Input(
                     "vae",
@@ -89,8 +89,8 @@ class Tora2Bind(io.ComfyNode):
                 io.Combo.Input(
                     "flow_latents",
                     optional=True,
-                    options=list(FLOW_LATENTS),
-                    default=FLOW_LATENTS[0],
+                    options=list(LATENTS),
+                    default=next(iter(LATENTS)),
                     advanced=True,
                     tooltip="What of the VAE's distribution the paths become: its mean, which is "
                     "the same in every run, or a draw with a seed, as Tora's code takes.",
@@ -144,48 +144,44 @@ class Tora2Bind(io.ComfyNode):
         trajectories: TrajectoryDocument | None = None,
         vae: Any = None,
         clip: Any = None,
-        entities: dict[str, Entity | None] | None = None,
+        entities: dict[str, EncodedEntity | None] | None = None,
         flow_mode: str = FLOW_MODES[0],
         flow_video: Tensor | None = None,
-        flow_latents: str = FLOW_LATENTS[0],
+        flow_latents: str = next(iter(LATENTS)),
         flow_seed: int = 0,
         tiled: bool = False,
     ) -> io.NodeOutput:
         given = [entity for entity in (entities or {}).values() if entity is not None]
-        seed = None if flow_latents == FLOW_LATENTS[0] else flow_seed
-        how = FlowEncoding(flow_mode, seed, tiled)
-        return io.NodeOutput(*bind(adapter, given, trajectories, vae, clip, how, flow_video))
-
-
-@dataclass(frozen=True)
-class FlowEncoding:
-    """How paths become latents.
-
-    Attributes:
-        mode: one of `FLOW_MODES`.
-        seed: draws from the VAE's posterior; None takes its mean.
-        tiled: encode in tiles of the picture.
-    """
-
-    mode: str = FLOW_MODES[0]
-    seed: int | None = None
-    tiled: bool = False
+        how = Flow(flow_mode, LATENTS[flow_latents])
+        return io.NodeOutput(
+            *bind(adapter, given, trajectories, vae, clip, how, flow_seed, tiled, flow_video)
+        )
 
 
 def bind(
     loaded: LoadedAdapter,
-    entities: Sequence[Entity],
+    entities: Sequence[EncodedEntity],
     document: TrajectoryDocument | None,
     vae: Any,
     clip: Any,
-    how: FlowEncoding,
+    how: Flow | None = None,
+    seed: int = 0,
+    tiled: bool = False,
     flow_video: Tensor | None = None,
 ) -> tuple[BoundConditioning, str, Tensor]:
     """The conditioning of a clip, the report, and the flow picture [T, H, W, 3] in [0, 1].
 
+    Args:
+        loaded, entities, document, vae, clip: what is bound to what; see the node.
+        how: paths become latents, as the scene's `sampling.flow` says.
+        seed: of latents that are drawn.
+        tiled: encode the flow picture in tiles.
+        flow_video: [T, H, W, 3] in place of the paths' picture.
+
     Raises:
-        ValueError: if an input is missing or does not suit the adapter.
+        ValueError: if an input is missing, does not suit the adapter or the memory.
     """
+    how = how or Flow()
     if "binding" not in loaded.adapter.capabilities:
         clip = None  # words take part in the binding alone
     with progress.steps(_STAGES) as advance:
@@ -197,10 +193,12 @@ def bind(
         if flow_video is not None:
             flow = checked_flow(flow_video, document)
         elif document is not None and tracks is not None and len(tracks.entity):
+            check_memory(loaded, tracks)
             flow = flow_picture(document, tracks, how.mode, loaded.flow_sigma)
         advance()
         if flow is not None:
-            latent = motion_latent(loaded, flow, vae, how)
+            drawn = seed if how.latents == "drawn" else None
+            latent = motion_latent(loaded, flow, vae, tiled, drawn)
             size = (flow.shape[2], flow.shape[1], flow.shape[0])
         advance()
         conditions = [entity_condition(loaded, one, clip) for one in matches]
@@ -212,46 +210,56 @@ def bind(
         if flow is not None and (extra := video.extra_frames(vae, len(flow))):
             text += (
                 f"\nnote: CogVideoX's VAE decodes {len(flow)} frames as {len(flow) + extra}, the "
-                f"first {extra} of them too many; 8k + 1 frames, such as 49, come out as they are"
+                f"first {extra} of them too many; {2 * COGVIDEOX.temporal}k + 1 frames, such as "
+                "49, come out as they are"
             )
         return bound, text, torch.ones(1, 64, 64, 3) if flow is None else flow
 
 
-def checked_flow(video: Tensor, document: TrajectoryDocument | None) -> Tensor:
+def checked_flow(given: Tensor, document: TrajectoryDocument | None) -> Tensor:
     """A given flow picture [T, H, W, 3] that fits the model and the trajectories."""
-    frames, height, width = video.shape[:3]
-    if frames % 4 != 1 or width % 16 or height % 16:
-        raise ValueError(
-            f"flow_video has {frames} frames at {width}x{height}, "
-            "expected 4k + 1 frames and sides that are multiples of 16"
-        )
+    frames, height, width = given.shape[:3]
+    COGVIDEOX.check_video(frames, height, width, "flow_video")
     if document is not None and len(document.tracks):
         size = (document.frames, document.height, document.width)
         if size != (frames, height, width):
             raise ValueError(
-                f"flow_video has {frames} frames at {width}x{height} but the trajectories are "
-                f"drawn for {size[0]} at {size[2]}x{size[1]}; give both one size"
+                f"flow_video is {COGVIDEOX.video_words(frames, height, width)} but the "
+                f"trajectories are drawn for {COGVIDEOX.video_words(*size)}; give both one size"
             )
-    return video[..., :3]
+    return given[..., :3]
+
+
+def check_memory(loaded: LoadedAdapter, tracks: Tracks) -> None:
+    """Refuse paths whose flow, its latents' input and its features do not fit in memory."""
+    config = loaded.adapter.config
+    pixels = tracks.frames * tracks.height * tracks.width
+    features = config.layers * config.feature_dim * loaded.adapter.dtype.itemsize
+    tokens = pixels // (COGVIDEOX.temporal * COGVIDEOX.multiple**2)
+    bumps = len(tracks.entity) * tracks.frames * (tracks.height + tracks.width)
+    memory.check(
+        36 * pixels + features * tokens + 40 * bumps,
+        f"binding paths of {COGVIDEOX.video_words(tracks.frames, tracks.height, tracks.width)}",
+    )
 
 
 def flow_picture(document: TrajectoryDocument, tracks: Tracks, mode: str, sigma: float) -> Tensor:
     """The coloured flow [T, H, W, 3] in [0, 1] of a document's tracks."""
     width, height = document.width, document.height
-    if width % 16 or height % 16:
-        raise ValueError(
-            f"the trajectories are drawn for {width}x{height}, expected multiples of 16: set the "
-            "size of the video in the editor"
-        )
+    COGVIDEOX.check_video(document.frames, height, width, "the trajectories' video")
     flow = flow_map(tracks, (height, width), mode, sigma=sigma)  # type: ignore[arg-type]
-    return flow_rgb(flow).movedim(1, -1).float() / 255
+    colors = flow_rgb(flow)
+    del flow  # two thirds of the picture's own size
+    return colors.movedim(1, -1).float().div_(255)
 
 
-def motion_latent(loaded: LoadedAdapter, flow: Tensor, vae: Any, how: FlowEncoding) -> Tensor:
-    """The scaled latents of a flow picture."""
+def motion_latent(
+    loaded: LoadedAdapter, flow: Tensor, vae: Any, tiled: bool = False, seed: int | None = None
+) -> Tensor:
+    """The scaled latents of a flow picture; `seed` and `tiled` as in `video.encode`."""
     if vae is None:
         raise ValueError("the trajectories need a VAE, expected a connection to the input vae")
-    latents = video.encode(vae, flow, how.tiled, how.seed)
+    latents = video.encode(vae, flow, tiled, seed)
     return video.scale(latents, loaded.adapter.config.dim)
 
 

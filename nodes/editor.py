@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..tora2.overlay import draw_tracks, track_colors
-from ..tora2.trajectory import TrajectoryDocument, parse, sample
+from ..tora2 import overlay
+from ..tora2.geometry import COGVIDEOX
+from ..tora2.trajectory import Tracks, TrajectoryDocument, parse, sample
 from ..tora2.trajectory.formats import to_host
 from ..tora2.trajectory.resizing import resized
-from .host import progress
+from .host import graph, memory, progress
 from .io_types import TrajectoriesSocket
 
 DocumentWidget = io.Custom("TORA2_TRAJECTORY_DOCUMENT")
 
 EMPTY = {"version": 1, "width": 720, "height": 480, "frames": 49, "tracks": []}
 _GREY = 0.16
-_BACKGROUND_SIDE = 1024
+_SHOWN_SIDE = 1024
 """The editor's canvas is hardly larger than this, so no larger pictures are sent to it."""
+_PREVIEW = 2
+_ALWAYS_MADE = 256 * 2**20
+"""Bytes of a preview that is made whether it is connected or not, as at 720x480 with 49 frames.
+
+A larger one costs memory that a graph may need elsewhere. Connecting it runs the graph again.
+"""
 
 
 class Tora2TrajectoryEditor(io.ComfyNode):
@@ -65,7 +73,8 @@ class Tora2TrajectoryEditor(io.ComfyNode):
                     "frames",
                     optional=True,
                     force_input=True,
-                    tooltip="Number of frames, 4k + 1. Wins over the document's; timing is scaled.",
+                    tooltip=f"Number of frames, {COGVIDEOX.temporal}k + 1. Wins over the "
+                    "document's; timing is scaled.",
                 ),
             ],
             outputs=[
@@ -91,6 +100,12 @@ class Tora2TrajectoryEditor(io.ComfyNode):
         return True
 
     @classmethod
+    def fingerprint_inputs(cls, document: Any = None, **others: Any) -> Any:
+        # A result without the whole preview is not the one that a node would take it from.
+        known = {"width", "height", "frames"}.isdisjoint(others)  # a linked size is not, here
+        return (known and _is_small(_read(document))) or graph.is_connected(_PREVIEW)
+
+    @classmethod
     def execute(
         cls,
         document: Any,
@@ -102,20 +117,19 @@ class Tora2TrajectoryEditor(io.ComfyNode):
     ) -> io.NodeOutput:
         trajectories = resized(_read(document), width=width, height=height, frames=frames)
         tracks = sample(trajectories)
+        whole = _is_small(trajectories) or graph.is_connected(_PREVIEW)
+        if whole:
+            memory.check(_preview_memory(trajectories), f"the preview of {_words(trajectories)}")
         shots = {
-            "tora2_background": [] if background is None else _thumbnails(background[..., :3]),
-            "tora2_masks": [] if masks is None else _thumbnails(masks[..., None]),
+            "tora2_background": None if background is None else background[..., :3],
+            "tora2_masks": None if masks is None else masks[..., None],
         }
-        with progress.steps(trajectories.frames + sum(map(len, shots.values()))) as advance:
-            preview = draw_tracks(
-                _canvas(trajectories, background),
-                tracks,
-                track_colors(trajectories),
-                advance=advance,
-            )
+        given = {name: pictures for name, pictures in shots.items() if pictures is not None}
+        with progress.steps(trajectories.frames + sum(map(len, given.values()))) as advance:
+            preview = _preview(trajectories, tracks, background, whole, advance)
             behind: dict[str, list[Any]] = {}
-            for name, pictures in shots.items():
-                for picture in pictures:
+            for name, pictures in given.items():
+                for picture in _thumbnails(pictures):
                     advance()
                     rgb = picture.expand(-1, -1, -1, 3)
                     saved = ui.PreviewImage(rgb, cls=cls).as_dict()["images"]
@@ -138,25 +152,64 @@ def _read(value: Any) -> TrajectoryDocument:
     return parse(EMPTY if value is None or value == "" else value)
 
 
-def _canvas(document: TrajectoryDocument, background: Tensor | None) -> Tensor:
-    """Frames [T, H, W, 3] to draw on: the background fitted to the document, or grey."""
-    if background is None:
-        return torch.full((document.frames, document.height, document.width, 3), _GREY)
-    pick = torch.linspace(0, len(background) - 1, document.frames).round().long()
-    chosen = background[pick, ..., :3].movedim(-1, 1)
+def _words(document: TrajectoryDocument) -> str:
+    return COGVIDEOX.video_words(document.frames, document.height, document.width)
+
+
+def _preview_memory(document: TrajectoryDocument) -> int:
+    return overlay.memory(document.frames, document.height, document.width)
+
+
+def _is_small(document: TrajectoryDocument) -> bool:
+    """Whether the preview costs so little that it is always made."""
+    return _preview_memory(document) <= _ALWAYS_MADE
+
+
+def _preview(
+    document: TrajectoryDocument,
+    tracks: Tracks,
+    background: Tensor | None,
+    whole: bool,
+    advance: Callable[[], None],
+) -> Tensor:
+    """The paths over the background or grey: every frame [T, H, W, 3], or the middle one small."""
+    middle = document.frames // 2
+    wanted = range(document.frames) if whole else range(middle, middle + 1)
     size = (document.height, document.width)
+    if not whole:
+        size = _shown_size(*size)
+    painter = overlay.Painter(size, tracks, overlay.track_colors(document))
+    result = torch.full((len(wanted), *size, 3), _GREY)
+    shots = 0 if background is None else len(background)
+    shot = torch.linspace(0, shots - 1, document.frames).round().long().tolist()
+    for time in range(wanted.stop):
+        advance()
+        frame = result[time - wanted.start] if time in wanted else None
+        if frame is not None and background is not None:
+            frame.copy_(_fitted(background[shot[time]], size))
+        painter.draw(time, frame)
+    return result if background is None else result.to(background.device)
+
+
+def _fitted(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """A picture [H, W, C] of the background as RGB in [0, 1] on the canvas."""
+    chosen = picture[None, ..., :3].movedim(-1, 1)
     fitted = torch.nn.functional.interpolate(chosen, size, mode="bilinear", antialias=True)
-    return fitted.movedim(1, -1)
+    return fitted[0].movedim(0, -1).clamp(0, 1)
 
 
-def _thumbnails(frames: Tensor) -> list[Tensor]:
+def _shown_size(height: int, width: int) -> tuple[int, int]:
+    """The size at which the editor shows a picture: no larger than its canvas."""
+    scale = min(1.0, _SHOWN_SIDE / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _thumbnails(frames: Tensor) -> Iterator[Tensor]:
     """Frames [T, H, W, C] one by one, [1, h, w, C], as large as the editor shows them."""
-    height, width = frames.shape[1:3]
-    scale = _BACKGROUND_SIDE / max(height, width)
-    if scale >= 1:
-        return list(frames.split(1))
-    size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    return [
-        torch.nn.functional.interpolate(frame.movedim(-1, 1), size, mode="area").movedim(1, -1)
-        for frame in frames.split(1)
-    ]
+    size = _shown_size(*frames.shape[1:3])
+    for frame in frames.split(1):
+        if size == tuple(frame.shape[1:3]):
+            yield frame
+        else:
+            channels_first = frame.movedim(-1, 1)
+            yield torch.nn.functional.interpolate(channels_first, size, mode="area").movedim(1, -1)

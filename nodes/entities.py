@@ -9,7 +9,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..tora2.encoders.detection import CHOICES, FaceChoice
-from ..tora2.encoders.entity import PREVIEW, Encoders, Entity, encode_entity
+from ..tora2.encoders.entity import PREVIEW, EncodedEntity, Encoders, encode_entity
 from ..tora2.encoders.pictures import picture_from_tensor
 from ..tora2.encoders.routing import KINDS
 from .host import progress
@@ -146,7 +146,7 @@ class Tora2EncodeEntity(io.ComfyNode):
         images: Tensor | None = None,
         mask: Tensor | None = None,
         adapter: LoadedAdapter | None = None,
-        more_of: Entity | None = None,
+        more_of: EncodedEntity | None = None,
         name: str = "",
         face_choice: str = CHOICES[0],
         face_index: int = 0,
@@ -157,7 +157,7 @@ class Tora2EncodeEntity(io.ComfyNode):
         config = None if adapter is None else adapter.adapter.config
         if config is not None and config.extractor == "dino_reid":
             kind = "object"  # Table 2's second row encodes people as objects
-        entity = Entity(word=word, strength=strength, name=name)
+        entity = EncodedEntity(word=word, strength=strength, name=name)
         if images is not None:
             if encoders is None:
                 raise ValueError("images are given without encoders; connect Tora2 Load Encoders")
@@ -196,7 +196,7 @@ def _pairs(images: Tensor, mask: Tensor | None) -> list[tuple[Tensor, Tensor | N
     return list(zip(images, masks, strict=True))
 
 
-def shown(entity: Entity, cls: type[io.ComfyNode]) -> io.NodeOutput:
+def shown(entity: EncodedEntity, cls: type[io.ComfyNode]) -> io.NodeOutput:
     """An entity, its crops and its reasons, as outputs and on the node."""
     lines = [f"'{entity.word}', {len(entity.pictures)} pictures", entity.reason]
     report = "\n".join(line for line in lines if line)

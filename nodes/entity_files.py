@@ -8,7 +8,7 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from ..tora2.encoders.entity import Entity
+from ..tora2.encoders.entity import EncodedEntity
 from ..tora2.encoders.entity_file import load_entity, save_entity
 from .entities import as_images, shown
 from .host import entity_files, files
@@ -46,7 +46,7 @@ class Tora2SaveEntity(io.ComfyNode):
         return refusal(cls, inputs, lambda: files.check_prefix(prefix) if prefix else None)
 
     @classmethod
-    def execute(cls, entity: Entity, filename_prefix: str) -> io.NodeOutput:
+    def execute(cls, entity: EncodedEntity, filename_prefix: str) -> io.NodeOutput:
         path, name, subfolder = files.output_path(filename_prefix, ".safetensors")
         save_entity(entity, path)
         view: dict[str, Any] = {"text": (f"Saved as {Path(subfolder, name).as_posix()}",)}

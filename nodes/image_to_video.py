@@ -7,6 +7,8 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..tora2.geometry import COGVIDEOX
+from ..tora2.trajectory.document import MAX_FRAMES, MAX_SIDE
 from .host import video
 from .validation import refusal
 
@@ -28,14 +30,15 @@ class Tora2ImageToVideo(io.ComfyNode):
                 io.Conditioning.Input("negative", tooltip="The negative prompt."),
                 io.Vae.Input("vae", tooltip="CogVideoX's VAE."),
                 io.Image.Input("image", tooltip="The first frame; of several only the first."),
+                _side("width", 720),
+                _side("height", 480),
                 io.Int.Input(
-                    "width", default=720, min=16, max=8192, step=16, tooltip="Of the video."
-                ),
-                io.Int.Input(
-                    "height", default=480, min=16, max=8192, step=16, tooltip="Of the video."
-                ),
-                io.Int.Input(
-                    "frames", default=49, min=1, max=1025, step=4, tooltip="Of the video, 4k + 1."
+                    "frames",
+                    default=49,
+                    min=1,
+                    max=MAX_FRAMES,
+                    step=COGVIDEOX.temporal,
+                    tooltip=f"Of the video, {COGVIDEOX.temporal}k + 1.",
                 ),
                 io.Combo.Input(
                     "fit",
@@ -71,19 +74,25 @@ class Tora2ImageToVideo(io.ComfyNode):
         fit: str,
         batch_size: int = 1,
     ) -> io.NodeOutput:
+        empty = video.empty_latent(width, height, frames, batch_size)
         first = video.resize(image[:1], width, height, crop=fit == FITS[0])
         # The model scales the latent itself and leaves the other frames empty.
         latent = {"concat_latent_image": video.encode(vae, first)}
         with_image = [[[c, values | latent] for c, values in cond] for cond in (positive, negative)]
-        return io.NodeOutput(*with_image, video.empty_latent(width, height, frames, batch_size))
+        return io.NodeOutput(*with_image, empty)
+
+
+def _side(name: str, default: int) -> io.Input:
+    step = COGVIDEOX.multiple
+    return io.Int.Input(
+        name, default=default, min=step, max=MAX_SIDE, step=step, tooltip="Of the video."
+    )
 
 
 def check_size(inputs: dict[str, Any]) -> None:
     """Refuse sizes that the model cannot make; linked ones are None and pass."""
     for side in ("width", "height"):
-        value = inputs.get(side)
-        if value is not None and value % 16:
-            raise ValueError(f"{side} is {value}, expected a multiple of 16")
-    frames = inputs.get("frames")
-    if frames is not None and frames % 4 != 1:
-        raise ValueError(f"frames is {frames}, expected 4k + 1 such as 49")
+        if inputs.get(side) is not None:
+            COGVIDEOX.check_side(inputs[side], side)
+    if inputs.get("frames") is not None:
+        COGVIDEOX.check_frames(inputs["frames"])

@@ -12,7 +12,7 @@ from ..tora2.models.adapter import Tora2Adapter
 
 AdapterSocket = io.Custom("TORA2_ADAPTER")
 EncodersSocket = io.Custom("TORA2_ENCODERS")  # a tora2.encoders.entity.Encoders
-EntitySocket = io.Custom("TORA2_ENTITY")  # a tora2.encoders.entity.Entity
+EntitySocket = io.Custom("TORA2_ENTITY")  # a tora2.encoders.entity.EncodedEntity
 TrajectoriesSocket = io.Custom("TORA2_TRAJECTORIES")  # a tora2.trajectory.TrajectoryDocument
 ConditioningSocket = io.Custom("TORA2_CONDITIONING")
 

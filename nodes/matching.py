@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..tora2.encoders.entity import Entity
+from ..tora2.encoders.entity import EncodedEntity
 from ..tora2.trajectory import Tracks, TrajectoryDocument
 
 
@@ -20,11 +20,11 @@ class Match:
         place: index of the document's entity, or None for one that is drawn nowhere.
     """
 
-    entity: Entity
+    entity: EncodedEntity
     place: int | None
 
 
-def match(entities: Sequence[Entity], document: TrajectoryDocument | None) -> list[Match]:
+def match(entities: Sequence[EncodedEntity], document: TrajectoryDocument | None) -> list[Match]:
     """Pair entities with those of the document by name, or by word where no name is given.
 
     Entities that are drawn but not given become entities of their name alone, after the others.
@@ -53,7 +53,7 @@ def match(entities: Sequence[Entity], document: TrajectoryDocument | None) -> li
     owned = set() if document is None else {track.entity for track in document.tracks}
     for place, other in enumerate(drawn):
         if place not in taken and other.id in owned:
-            result.append(Match(Entity(word=other.name), place))
+            result.append(Match(EncodedEntity(word=other.name), place))
     return result
 
 

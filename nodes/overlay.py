@@ -7,10 +7,11 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..tora2.overlay import draw_tracks, track_colors
+from ..tora2 import overlay
+from ..tora2.geometry import COGVIDEOX
 from ..tora2.trajectory import TrajectoryDocument, sample
 from ..tora2.trajectory.resizing import resized
-from .host import progress, video
+from .host import memory, progress, video
 from .io_types import TrajectoriesSocket
 from .validation import refusal
 
@@ -57,15 +58,17 @@ class Tora2Overlay(io.ComfyNode):
     ) -> io.NodeOutput:
         if len(frames) == trajectories.frames + video.EXTRA_FRAMES:
             frames = frames[video.EXTRA_FRAMES :]
-        elif len(frames) != trajectories.frames and len(frames) % 4 == 1:
+        elif len(frames) != trajectories.frames and COGVIDEOX.allows_frames(len(frames)):
             trajectories = resized(trajectories, frames=len(frames))
+        size = (len(frames), frames.shape[1] * scale, frames.shape[2] * scale)
+        memory.check(overlay.memory(*size), f"the overlay of {COGVIDEOX.video_words(*size)}")
         names = {entity.id: entity.name for entity in trajectories.entities}
         texts = [names.get(track.entity or "", "") for track in trajectories.tracks]
         with progress.steps(len(frames)) as advance:
-            drawn = draw_tracks(
+            drawn = overlay.draw_tracks(
                 frames[..., :3],
                 sample(trajectories),
-                track_colors(trajectories),
+                overlay.track_colors(trajectories),
                 scale=scale,
                 labels=texts if labels else None,
                 advance=advance,

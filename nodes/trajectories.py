@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..tora2.geometry import COGVIDEOX
 from ..tora2.trajectory import TrajectoryDocument, sample
-from ..tora2.trajectory.document import dumps
-from ..tora2.trajectory.formats import FORMATS, from_host, loads, save, to_host
+from ..tora2.trajectory.document import MAX_FRAMES, MAX_SIDE, MIN_SIDE, dumps
+from ..tora2.trajectory.formats import FORMATS, from_host, load, loads, save, to_host
 from .host import files
 from .io_types import TrajectoriesSocket
 from .validation import check_choice, refusal
@@ -48,20 +48,25 @@ class Tora2ImportTrajectories(io.ComfyNode):
                 io.Int.Input(
                     "width",
                     default=720,
-                    min=16,
-                    max=8192,
+                    min=MIN_SIDE,
+                    max=MAX_SIDE,
                     tooltip="Canvas that the coordinates are on, where they do not say; the width "
                     "of the video.",
                 ),
                 io.Int.Input(
-                    "height", default=480, min=16, max=8192, tooltip="Likewise, the height."
+                    "height",
+                    default=480,
+                    min=MIN_SIDE,
+                    max=MAX_SIDE,
+                    tooltip="Likewise, the height.",
                 ),
                 io.Int.Input(
                     "frames",
                     default=49,
                     min=1,
-                    max=1025,
-                    tooltip="Frames of the video, 4k + 1, for formats without times.",
+                    max=MAX_FRAMES,
+                    tooltip=f"Frames of the video, {COGVIDEOX.temporal}k + 1, for formats without "
+                    "times.",
                 ),
                 io.Tracks.Input("tracks", optional=True, tooltip="TRACKS of any other node."),
                 io.Mask.Input(
@@ -120,7 +125,7 @@ class Tora2ImportTrajectories(io.ComfyNode):
         elif text.strip():
             document = loads(text, **canvas)
         else:
-            document = loads(Path(files.input_file(file)).read_bytes(), **canvas)
+            document = load(files.input_file(file), **canvas)
         return io.NodeOutput(document, to_host(sample(document)))
 
 
@@ -185,7 +190,7 @@ def _canvas(inputs: dict[str, Any]) -> dict[str, int]:
 
 def mask_tracks(masks: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
     """TRACKS of the centre of mass of a mask [T, H, W] at every frame, on a canvas of `size`."""
-    masks = masks.float()
+    masks = masks.float().cpu()
     height, width = masks.shape[-2:]
     ys = (torch.arange(height) + 0.5) / height * size[0]
     xs = (torch.arange(width) + 0.5) / width * size[1]

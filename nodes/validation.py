@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 from comfy_api.latest import io
@@ -59,6 +60,8 @@ def check_input(input: Any, value: Any, where: Callable[[], str] | None = None) 
         if not isinstance(value, str) or len(value) > MAX_TEXT:
             raise fields.refuse(name, value, f"a text of at most {MAX_TEXT} characters")
     elif isinstance(input, io.Autogrow.Input):
+        if not isinstance(value, Mapping):
+            raise fields.refuse(name, value, "connections from other nodes")
         for key, item in value.items():
             if item is not None:
                 raise fields.refuse(f"{name}.{key}", item, "a connection from another node")
@@ -66,17 +69,57 @@ def check_input(input: Any, value: Any, where: Callable[[], str] | None = None) 
         raise fields.refuse(name, value, "a connection from another node")
 
 
+def guarded(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
+    """The node, whose `execute` from now on names an input that has no value.
+
+    The API may give null where a value belongs, and a linked node may give None; neither can be
+    told from a link while inputs are validated.
+    """
+    execute = node.execute.__func__  # type: ignore[attr-defined]
+    if hasattr(execute, "__wrapped__"):
+        return node
+
+    @wraps(execute)
+    def checked(cls: type[io.ComfyNode], *args: Any, **inputs: Any) -> io.NodeOutput:
+        schema = node.define_schema()
+        for input in schema.inputs:
+            if input.id in inputs and inputs[input.id] is None and not _may_be_none(input):
+                raise ValueError(
+                    f"{schema.node_id}: {input.id} is null, expected {_expected(input)}"
+                )
+        return execute(cls, *args, **inputs)
+
+    node.execute = classmethod(checked)  # type: ignore[method-assign,assignment]
+    return node
+
+
+def _may_be_none(input: Any) -> bool:
+    """Whether no value at all is one of an input's values: unconnected, or nothing drawn yet."""
+    if (input.extra_dict or {}).get("socketless"):
+        return True
+    return input.optional and (not isinstance(input, io.WidgetInput) or bool(input.force_input))
+
+
+def _expected(input: Any) -> str:
+    if isinstance(input, io.Combo.Input):
+        return _one_of(input.options)
+    return f"a {input.get_io_type()}, such as another node gives"
+
+
 def check_choice(
     value: Any, name: str, options: list[str], where: Callable[[], str] | None = None
 ) -> None:
     """One of a combo's options; a long list is not repeated."""
-    there = [option for option in options if option != NO_FILE]
-    if isinstance(value, str) and value in there:
+    if isinstance(value, str) and value in options and value != NO_FILE:
         return
-    listed = ", ".join(there[:8]) + (", …" if len(there) > 8 else "")
-    expected = f"one of {listed}" if there else "a file, but there is none in its folder"
-    error = fields.refuse(name, value, expected)
+    error = fields.refuse(name, value, _one_of(options))
     raise ValueError(f"{error}. {where()}") if where is not None else error
+
+
+def _one_of(options: list[str]) -> str:
+    there = [option for option in options if option != NO_FILE]
+    listed = ", ".join(there[:8]) + (", …" if len(there) > 8 else "")
+    return f"one of {listed}" if there else "a file, but there is none in its folder"
 
 
 def _or(bound: Any, default: Any) -> Any:

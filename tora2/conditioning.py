@@ -1,5 +1,6 @@
 """Everything about a clip that does not depend on the noise level, computed once."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -8,7 +9,9 @@ from einops import rearrange
 from torch import Tensor
 
 from .encoders.features import PictureFeatures
+from .fields import show
 from .models.adapter import EntityBatch, Tora2Adapter
+from .models.personalization import PersonalizationCrossAttention
 from .trajectory import Tracks
 
 
@@ -19,12 +22,21 @@ class EntityCondition:
     Attributes:
         pictures: encoded reference pictures; empty for an entity without any.
         word: [L, word_dim] text-encoder tokens of the entity word, or None.
-        strength: multiplies what the entity adds; 0 is the same as leaving it out.
+        strength: a dial from 0, the same as leaving the entity out, over 1, as trained. Below 1 it
+            fades without a jump and gives way to the other entities; above 1 it adds more than it
+            was trained to.
+
+    Raises:
+        ValueError: if the strength is negative or not finite.
     """
 
     pictures: tuple[PictureFeatures, ...] = ()
     word: Tensor | None = None
     strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength < math.inf:
+            raise ValueError(f"strength is {show(self.strength)}, expected a number from 0")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +48,11 @@ class Tora2Conditioning:
         frames: number of latent frames, 0 without motion.
         features: one [B * T, F, H, W] a block, or None.
         keys_values: for each block with a cross-attention, two [B, S, D]; empty without pictures.
-        mask: [B, S] bool, which personalization embeddings exist.
+        mask: [B, S], which personalization embeddings are attended to, and how much; see
+            `PersonalizationCrossAttention.mask`.
         motion_mask: [B] in {0, 1}, which clips have trajectories; None when all have.
-        appearance_mask: [B] in {0, 1}, which clips have pictures; None when all have.
+        appearance_mask: [B] in [0, 1], the strength of a clip's strongest entity with pictures; 0
+            without any, and None when all are at 1.
         motion_strength, appearance_strength: scale the two residuals; 0 switches them off.
         pairs, clip: contrastive embeddings of the entities (see `Encoded`), for training.
     """
@@ -74,16 +88,17 @@ class Tora2Conditioning:
         Raises:
             ValueError: if a track names an entity that is not there, or the adapter lacks a part.
         """
+        if tracks is not None and len(tracks.entity):
+            low, high = int(tracks.entity.min()), int(tracks.entity.max())
+            if low < -1 or high >= len(entities):
+                raise ValueError(
+                    f"a track belongs to entity {low if low < -1 else high} but there are "
+                    f"{len(entities)} entities, expected one of them, or -1 for a free track"
+                )
         batch = 1 if motion_latent is None else len(motion_latent)
         collated = collate_entities(adapter, entities, tracks, batch) if entities else None
         if motion_latent is not None:
             motion_latent = motion_latent.to(adapter.device, adapter.dtype)
-        if tracks is not None and len(tracks.entity) and int(tracks.entity.max()) >= len(entities):
-            if entities:
-                raise ValueError(
-                    f"a track belongs to entity {int(tracks.entity.max())} "
-                    f"but there are {len(entities)} entities"
-                )
         return cls.from_batch(adapter, motion_latent, collated)
 
     @classmethod
@@ -100,10 +115,10 @@ class Tora2Conditioning:
         mask = appearance_mask = None
         if encoded.p is not None:
             assert encoded.p_mask is not None and encoded.p_strength is not None
-            present = encoded.p_mask.any(1)
-            # Attention over no key at all has no value: such rows attend to anything, times zero.
-            mask = encoded.p_mask | ~present[:, None]
-            appearance_mask = None if bool(present.all()) else present.to(encoded.p.dtype)
+            strength = torch.where(encoded.p_mask, encoded.p_strength, 0.0)
+            mask = PersonalizationCrossAttention.mask(strength)
+            strongest = strength.amax(1).clamp(max=1)
+            appearance_mask = None if bool((strongest == 1).all()) else strongest
             for name, layer in adapter.cross_attention.items():
                 keys_values[int(name)] = layer.keys_values(encoded.p, encoded.p_strength)  # type: ignore[operator]
         if motion_mask is not None and bool(motion_mask.all()):
@@ -269,7 +284,12 @@ def collate_entities(
             (out.face if picture.branch == "face" else out.object)[i, j] = picture.prior.float()
             out.is_face[i, j] = picture.branch == "face"
             out.picture_mask[i, j] = True
-        if entity.word is not None:
+        if entity.word is not None and "binding" in adapter.capabilities:
+            if entity.word.ndim != 2 or entity.word.shape[1] != config.word_dim:
+                raise ValueError(
+                    f"the word of entity {i} has the shape {tuple(entity.word.shape)}, expected "
+                    f"[L, {config.word_dim}] for this adapter"
+                )
             out.words[i, : len(entity.word)] = entity.word.float()
             out.word_mask[i, : len(entity.word)] = True
         for j, row in enumerate(owned[i]):

@@ -7,6 +7,10 @@ import math
 import reprlib
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+MAX_CONTAINERS = 1_000_000
+"""Objects and lists in one JSON text; each takes up to 80 times the memory of its characters."""
 
 
 class _Shortener(reprlib.Repr):
@@ -22,11 +26,31 @@ class _Shortener(reprlib.Repr):
             return f"an integer of {x.bit_length()} bits"
         return super().repr_int(x, level)
 
+    def repr_bytes(self, x: bytes, level: int) -> str:
+        return repr(x[: self.maxother])
+
+    repr_bytearray = repr_bytes
+
 
 def show(value: object) -> str:
     """A value for an error message, at most 60 characters."""
     text = _Shortener().repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def plain(text: str, limit: int = 120) -> str:
+    """A text out of a file for one line of a report, without quotes.
+
+    Args:
+        text: such as a tensor's name or a note in metadata; it may hold anything.
+        limit: most characters that are shown; three of them are dots where the text was longer.
+
+    Returns:
+        The text itself if it is short and can be printed; control characters, line breaks, lone
+        surrogates and direction marks stand as their escapes.
+    """
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
 
 
 def child(path: str, key: str) -> str:
@@ -48,13 +72,18 @@ def load_json(text: str | bytes, name: str, limit: int) -> object:
         limit: most characters (or bytes) that are looked at at all.
 
     Raises:
-        ValueError: if the text is too long, not UTF-8, not JSON, nested too deeply, or repeats a
-            key within one object.
+        ValueError: if the text is too long, not UTF-8, not JSON, nested too deeply, has more than
+            `MAX_CONTAINERS` objects and lists, or repeats a key within one object.
     """
     if len(text) > limit:
         raise ValueError(f"{name} of {len(text)} characters is too long, expected at most {limit}")
     try:
         decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        containers = decoded.count("{") + decoded.count("[")
+        if containers > MAX_CONTAINERS:
+            raise ValueError(
+                f"{name} has {containers} objects and lists, expected at most {MAX_CONTAINERS}"
+            )
         return json.loads(
             decoded.removeprefix("\ufeff"), parse_int=_bounded_int, object_pairs_hook=_unique
         )
@@ -69,16 +98,30 @@ def load_json(text: str | bytes, name: str, limit: int) -> object:
         raise ValueError(f"{name} is nested too deeply to be read") from None
 
 
+def load_json_file(path: Path, limit: int) -> object:
+    """`load_json` of a file, of which no more than `limit` bytes are read.
+
+    Raises:
+        ValueError: as `load_json`, naming the file.
+        OSError: if the file is missing or not readable.
+    """
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"{path} has more than {limit} bytes, expected at most that many")
+    return load_json(content, str(path), limit)
+
+
 def _bounded_int(digits: str) -> int | float:
     return int(digits) if len(digits) <= 300 else float(digits)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        names = [key for key, _ in pairs]
-        twice = next(key for key in result if names.count(key) > 1)
-        raise ValueError(f"the key {show(twice)} occurs twice in one JSON object, expected once")
+    result: dict[str, object] = {}
+    for key, value in pairs:
+        if key in result:
+            raise ValueError(f"the key {show(key)} occurs twice in one JSON object, expected once")
+        result[key] = value
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -134,8 +135,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
             os.replace(temporary, place.target)
     except OSError as error:
         if error.errno is None:  # a writer's own words, such as numpy's on a full disk
-            if os.fspath(path) not in str(error):
-                _ask_the_disk(temporary, path, error)
+            _ask_the_disk(temporary, path, error)
         elif error.filename in (None, os.fspath(temporary)):  # a full disk names no file
             error.filename, error.filename2 = os.fspath(path), None
         raise
@@ -216,7 +216,16 @@ def _pour(temporary: Path, path: PathLike) -> None:
 
 
 def _ask_the_disk(temporary: Path, path: PathLike, error: Exception) -> None:
-    """Raise the system's own refusal if the temporary file cannot grow; else return."""
+    """Raise the system's own refusal, if that is what made a writer fail; else return.
+
+    Rust names its number. For others the file is made to grow, which a full disk refuses again;
+    what names the file already is a sentence as it is.
+    """
+    if named := re.search(r"\(os error (\d+)\)", str(error)):
+        number = int(named[1])
+        raise OSError(number, os.strerror(number), os.fspath(path)) from error
+    if os.fspath(path) in str(error):
+        return
     try:
         with temporary.open("ab") as file:
             file.write(bytes(_PROBE))

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .geometry import COGVIDEOX
 from .models.autoencoder import PatchAutoencoder
 
 
@@ -13,11 +14,11 @@ def encode_video(vae: Any, video: Tensor, generator: torch.Generator | None = No
 
     Args:
         vae: `PatchAutoencoder` or diffusers' `AutoencoderKLCogVideoX`.
-        video: [B, 3, 1 + 4k, H, W] in [-1, 1].
+        video: [B, 3, T, H, W] in [-1, 1], of a size that the autoencoder's `Grid` allows.
         generator: samples the posterior; without one its mean is taken.
 
     Returns:
-        [B, 16, 1 + k, H/8, W/8], multiplied by the autoencoder's scaling factor.
+        [B, C, T_l, h, w], multiplied by the autoencoder's scaling factor.
 
     Raises:
         ValueError: if a generator is given to `PatchAutoencoder`, which has no posterior.
@@ -34,9 +35,9 @@ def encode_video(vae: Any, video: Tensor, generator: torch.Generator | None = No
 
 
 def decode_video(vae: Any, latents: Tensor) -> Tensor:
-    """Inverse of `encode_video`: [B, 3, 1 + 4k, H, W], clamped to [-1, 1]."""
+    """Inverse of `encode_video`: [B, 3, T, H, W], clamped to [-1, 1]."""
     if isinstance(vae, PatchAutoencoder):
         return vae.decode(latents / vae.config.scaling_factor).clamp(-1, 1)
     decoded: Tensor = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
     # CogVideoX makes four frames of the first latent too where their number is even; one is real.
-    return decoded[:, :, -(4 * latents.shape[2] - 3) :].clamp(-1, 1)
+    return decoded[:, :, -COGVIDEOX.video_frames(latents.shape[2]) :].clamp(-1, 1)

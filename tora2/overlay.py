@@ -57,34 +57,75 @@ def draw_tracks(
         [T, H * scale, W * scale, 3] float32 in [0, 1], on the device of `frames`.
 
     Raises:
-        ValueError: if shapes or counts do not agree, or a colour or `scale` is none.
+        ValueError: if shapes or counts do not agree, or a colour or `scale` is out of range.
     """
     _check(frames, tracks, measured, scale)
-    inks = [_ink(color) for color in colors]
-    texts = [""] * len(inks) if labels is None else list(labels)
-    for name, values in (("colors", inks), ("labels", texts)):
-        if len(values) != len(tracks.entity):
-            raise ValueError(f"{name} has {len(values)} items, expected {len(tracks.entity)}")
-    result = _enlarge(frames, scale)
-    height, width = result.shape[1:3]
-    factor = np.array([width / tracks.width, height / tracks.height])
-    points = tracks.points.cpu().double().numpy() * factor  # [N, T, 2]
-    seen = None if measured is None else measured.detach().cpu().double().numpy() * factor
-    visible = tracks.visible.cpu().numpy()
-    trails = Trails((height, width), points, visible, inks, seen)
-    heads = Heads((height, width), texts)
-    for time, frame in enumerate(result):
+    count, height, width = len(frames), frames.shape[1] * scale, frames.shape[2] * scale
+    painter = Painter((height, width), tracks, colors, measured=measured, labels=labels)
+    result = torch.empty(count, height, width, 3)
+    for time, (frame, place) in enumerate(zip(frames, result, strict=True)):
         if advance is not None:
             advance()
-        trails.proceed(time)
-        trails.over(frame)
-        if seen is not None:
-            for path in seen:
-                heads.cross(frame, path[time])
-        for row, (path, shown) in enumerate(zip(points, visible, strict=True)):
-            if shown[time]:
-                heads.disk(frame, path[time], inks[row], row)
+        place.copy_(_enlarged(frame, scale))
+        painter.draw(time, place)
     return result.to(frames.device)
+
+
+def memory(frames: int, height: int, width: int) -> int:
+    """Bytes that a drawn video takes while it is drawn: its frames, and the layers of one frame."""
+    return height * width * (12 * frames + 160)
+
+
+class Painter:
+    """Draws requested and measured paths onto the frames of a video, one after another.
+
+    Args:
+        size: (height, width) of the frames in pixels; the tracks' canvas is stretched over it.
+        tracks, colors, measured, labels: as in `draw_tracks`.
+
+    Raises:
+        ValueError: if the counts do not agree, or a colour is not one.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        tracks: Tracks,
+        colors: Sequence[Color],
+        *,
+        measured: Tensor | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        self.inks = [_ink(color) for color in colors]
+        texts = [""] * len(self.inks) if labels is None else list(labels)
+        for name, values in (("colors", self.inks), ("labels", texts)):
+            if len(values) != len(tracks.entity):
+                raise ValueError(f"{name} has {len(values)} items, expected {len(tracks.entity)}")
+        height, width = size
+        factor = np.array([width / tracks.width, height / tracks.height])
+        self.points = tracks.points.cpu().double().numpy() * factor  # [N, T, 2]
+        self.seen = None if measured is None else measured.detach().cpu().double().numpy() * factor
+        self.visible = tracks.visible.cpu().numpy()
+        self.trails = Trails(size, self.points, self.visible, self.inks, self.seen)
+        self.heads = Heads(size, texts)
+
+    def draw(self, time: int, frame: Tensor | None = None) -> None:
+        """Go on to frame `time`; every frame comes, in order.
+
+        Args:
+            time: of the frame, from 0.
+            frame: [H, W, 3] float32 on the CPU, drawn on in place; None where it is not wanted.
+        """
+        self.trails.proceed(time)
+        if frame is None:
+            return
+        self.trails.over(frame)
+        if self.seen is not None:
+            for path in self.seen:
+                self.heads.cross(frame, path[time])
+        for row, (path, shown) in enumerate(zip(self.points, self.visible, strict=True)):
+            if shown[time]:
+                self.heads.disk(frame, path[time], self.inks[row], row)
 
 
 def contact_sheet(frames: Tensor, columns: int, rows: int = 1, gap: int = 4) -> Tensor:
@@ -127,13 +168,13 @@ def _check(frames: Tensor, tracks: Tracks, measured: Tensor | None, scale: int) 
         raise ValueError(f"scale is {scale}, expected at least 1")
 
 
-def _enlarge(frames: Tensor, scale: int) -> Tensor:
-    """Frames [T, H, W, 3] as float32 on the CPU, each side `scale` times as long."""
-    frames = frames.detach().cpu().float()
+def _enlarged(frame: Tensor, scale: int) -> Tensor:
+    """A frame [H, W, 3] as float32 on the CPU, each side `scale` times as long."""
+    frame = frame.detach().cpu().float()
     if scale == 1:
-        return frames.clamp(0, 1).contiguous()
-    large = F.interpolate(frames.movedim(-1, 1), scale_factor=scale, mode="bicubic")
-    return large.clamp(0, 1).movedim(1, -1).contiguous()
+        return frame.clamp(0, 1)
+    large = F.interpolate(frame.movedim(-1, 0)[None], scale_factor=scale, mode="bicubic")
+    return large[0].clamp_(0, 1).movedim(0, -1)
 
 
 def _ink(color: Color) -> Ink:

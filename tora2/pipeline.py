@@ -1,4 +1,4 @@
-"""Scenes to videos with diffusers' CogVideoX: pictures, words and paths in, frames out."""
+"""Scenes to videos with the library's own host: pictures, words and paths in, frames out."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .backbone import check_positions
+from .backbones import Backbone, backbone_of
 from .conditioning import EntityCondition, Tora2Conditioning
 from .encoders.entity import Encoders, encode_entity
 from .encoders.pictures import load_picture
 from .encoders.tiny import TinyEncoder
+from .geometry import Grid
 from .latents import decode_video, encode_video
 from .model_folder import ModelInfo
+from .model_folder.parts import Parts, read_parts, write_parts
 from .models.adapter import Tora2Adapter
 from .models.autoencoder import PatchAutoencoder
-from .pipeline_folder import read_parts, write_parts
-from .sampling import make_scheduler, sample_latents
+from .sampling import ClassifierFree, Dynamic, sample_latents
 from .text import encode_prompts, encode_words, token_ids
 from .trajectory import Tracks, TrajectoryDocument, sample
 from .trajectory.flow import flow_map, flow_rgb
@@ -34,7 +35,7 @@ class Tora2Output:
 
     Attributes:
         frames: [T, H, W, 3] float32 in [0, 1].
-        latents: [1, 16, T_l, H/8, W/8], scaled.
+        latents: [1, C, T_l, h, w], scaled; of the model's `Grid`.
         tracks: the requested tracks at every frame, in pixels of the video.
     """
 
@@ -44,10 +45,11 @@ class Tora2Output:
 
 
 class Tora2Pipeline:
-    """Tora2 on diffusers' CogVideoX, with the text encoder, autoencoder and picture encoder.
+    """Tora2 on a video model, with its text encoder and autoencoder, and picture encoders.
 
     Calling it with a scene gives a video; `from_pretrained` and `save_pretrained` read and write a
-    folder whose parts keep their usual layouts.
+    folder whose parts keep their usual layouts. The arguments are those of
+    `tora2.model_folder.parts.Parts`.
     """
 
     def __init__(
@@ -57,7 +59,6 @@ class Tora2Pipeline:
         text_encoder: Any,
         tokenizer: Any,
         adapter: Tora2Adapter,
-        encoder: TinyEncoder | None,
         info: ModelInfo,
         encoders: Encoders | None = None,
     ) -> None:
@@ -66,15 +67,30 @@ class Tora2Pipeline:
         self.text_encoder = text_encoder
         self.tokenizer = tokenizer
         self.adapter = adapter
-        self.encoder = encoder
         self.info = info
-        self.encoders = encoders or Encoders(joint=encoder)
+        self.encoders = encoders or Encoders()
         self.device: torch.device = transformer.device
         self._offload = False
 
     @property
     def dtype(self) -> torch.dtype:
         return self.transformer.dtype
+
+    @property
+    def backbone(self) -> Backbone:
+        """What the transformer is."""
+        return backbone_of(self.transformer)
+
+    @property
+    def grid(self) -> Grid:
+        """The latent geometry of the model."""
+        return self.backbone.grid
+
+    @property
+    def encoder(self) -> TinyEncoder | None:
+        """The picture encoder that is trained and saved with the model, where it has its own."""
+        joint = self.encoders.joint
+        return joint if isinstance(joint, TinyEncoder) else None
 
     @classmethod
     def from_pretrained(
@@ -104,7 +120,8 @@ class Tora2Pipeline:
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
         parts = read_parts(path, dtype, adapter, learned_positions)
-        return cls(**parts, encoders=encoders).to(device, dtype, offload)
+        made = {**vars(parts), "encoders": encoders or parts.encoders}
+        return cls(**made).to(device, dtype, offload)
 
     def to(
         self, device: torch.device | str, dtype: torch.dtype, offload: bool = False
@@ -141,7 +158,16 @@ class Tora2Pipeline:
 
     def save_pretrained(self, path: str | Path, dtype: torch.dtype = torch.float16) -> None:
         """Write the parts into a folder as safetensors of `dtype`."""
-        write_parts(self, path, dtype)
+        parts = Parts(
+            self.transformer,
+            self.vae,
+            self.text_encoder,
+            self.tokenizer,
+            self.adapter,
+            self.info,
+            self.encoders,
+        )
+        write_parts(parts, path, dtype)
 
     @torch.no_grad()
     def __call__(
@@ -161,12 +187,10 @@ class Tora2Pipeline:
             ValueError: if the scene's size or frames do not suit the model, a picture or word
                 cannot be used, or an image is given to a text-to-video model or missing.
         """
-        document = self.fitted(scene.trajectories)
-        shape = (1, 16, (document.frames - 1) // 4 + 1, document.height // 8, document.width // 8)
-        check_positions(self.transformer, shape[2:])
-        self._check_image(image, shape)
+        document, settings = scene.trajectories, scene.sampling
+        shape = self.check_size(document)
+        self._check_image(image, document)
         tracks = sample(document)
-        settings = scene.sampling
         generator = torch.Generator().manual_seed(settings.seed)
         conditioning = self.condition(scene, tracks, generator)
         noise = torch.randn(shape, generator=generator).to(self.device)
@@ -174,17 +198,17 @@ class Tora2Pipeline:
         text, negative = self.encode_text(scene.prompt), self.encode_text(scene.negative_prompt)
         if settings.unconditional == "zeros":
             negative = torch.zeros_like(negative)
+        guide = Dynamic if settings.dynamic_guidance else ClassifierFree
         with self._working(self.transformer, self.adapter):
             latents = sample_latents(
                 self.transformer,
-                make_scheduler(settings.scheduler),
+                self.backbone.make_scheduler(settings.scheduler),
                 noise,
                 text,
                 negative,
                 conditioning,
                 steps=settings.steps,
-                guidance=settings.guidance,
-                dynamic=settings.dynamic_guidance,
+                guider=guide(settings.guidance),
                 motion=settings.motion,
                 appearance=settings.appearance,
                 image_latents=image_latents,
@@ -196,12 +220,31 @@ class Tora2Pipeline:
         frames = ((video.permute(1, 2, 3, 0) + 1) / 2).clamp(0, 1)
         return Tora2Output(frames=frames, latents=latents, tracks=tracks)
 
-    def _check_image(self, image: Tensor | None, shape: tuple[int, ...]) -> None:
-        wanted = self.transformer.config.in_channels > shape[1]
+    def check_size(self, document: TrajectoryDocument) -> tuple[int, int, int, int, int]:
+        """The shape of the latents of a document's video.
+
+        Raises:
+            ValueError: if the model cannot make a video of its size and frames.
+        """
+        info, grid = self.info, self.grid
+        size = (document.frames, document.height, document.width)
+        only = (info.frames, info.height, info.width)
+        if info.fixed and size != only:
+            raise ValueError(
+                f"the trajectories are for {grid.video_words(*size)}, but this model makes "
+                f"{grid.video_words(*only)} only"
+            )
+        grid.check_video(*size, "the trajectories' video")
+        shape = grid.latent_shape(*size)
+        self.backbone.check_size(self.transformer, *shape[2:])
+        return shape
+
+    def _check_image(self, image: Tensor | None, document: TrajectoryDocument) -> None:
+        wanted = self.transformer.config.in_channels > self.grid.channels
         if wanted != (image is not None):
             need = "needs a first frame" if wanted else "is a text-to-video one and takes no image"
             raise ValueError(f"this model {need}")
-        size = (3, shape[3] * 8, shape[4] * 8)
+        size = (3, document.height, document.width)
         if image is not None and tuple(image.shape) != size:
             raise ValueError(f"the image has shape {tuple(image.shape)}; expected {size}")
 
@@ -215,21 +258,6 @@ class Tora2Pipeline:
         rest = first.new_zeros(*shape[:2], shape[2] - 1, *shape[3:])
         return torch.cat([first, rest], dim=2)
 
-    def fitted(self, document: TrajectoryDocument) -> TrajectoryDocument:
-        """The document itself, if the model can make a video of its size and frames."""
-        info = self.info
-        size = (document.width, document.height, document.frames)
-        if info.fixed and size != (info.width, info.height, info.frames):
-            raise ValueError(
-                f"the trajectories are for {size[2]} frames at {size[0]}x{size[1]}, but this model "
-                f"makes {info.frames} frames at {info.width}x{info.height} only"
-            )
-        if document.width % 16 or document.height % 16:
-            raise ValueError(
-                f"the trajectories are for {size[0]}x{size[1]}; expected multiples of 16"
-            )
-        return document
-
     def encode_text(self, prompt: str) -> Tensor:
         """Text context [1, L, D] of a prompt."""
         ids = token_ids(self.tokenizer, [prompt], self.info.text_tokens)
@@ -242,7 +270,18 @@ class Tora2Pipeline:
         """The conditioning of a scene; None where it has neither entities nor tracks.
 
         `generator` draws the motion latent where the scene asks for it.
+
+        Raises:
+            ValueError: if a track belongs to an entity that the scene has not, a picture or a word
+                cannot be used, or the adapter lacks a part.
         """
+        order = {entity.id: place for place, entity in enumerate(scene.entities)}
+        for track in scene.trajectories.tracks:
+            if track.entity is not None and track.entity not in order:
+                raise ValueError(
+                    f"track {track.id!r} belongs to entity {track.entity!r}, expected one of the "
+                    f"scene's ({', '.join(order) or 'it has none'})"
+                )
         entities = [self._entity(entity) for entity in scene.entities]
         flow = scene.sampling.flow
         latent = None
@@ -251,7 +290,6 @@ class Tora2Pipeline:
             latent = self.motion_latent(tracks, flow.mode, drawing)
         if latent is None and not entities:
             return None
-        order = {entity.id: place for place, entity in enumerate(scene.entities)}
         owners = [order.get(entity.id, -1) for entity in scene.trajectories.entities]
         owner = torch.tensor([*owners, -1])[tracks.entity]
         with self._working(self.adapter):
@@ -265,7 +303,7 @@ class Tora2Pipeline:
         mode: str = "subpixel",
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Flow picture of the tracks, encoded and scaled: [1, 16, T_l, H/8, W/8].
+        """Flow picture of the tracks, encoded and scaled: [1, C, T_l, h, w].
 
         Args:
             tracks: in pixels of the video.

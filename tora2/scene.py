@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .fields import child, choice, integer, load_json, mapping, number, refuse, sequence, show, text
 from .trajectory import TrajectoryDocument, parse
+from .trajectory.flow import FLOW_MODES
 
 VERSION = 1
 MAX_FILE = 16 * 1024 * 1024
@@ -21,7 +22,6 @@ MAX_SEED = 2**63 - 1
 KINDS = ("auto", "human", "object")
 SCHEDULERS = ("dpm", "ddim")
 UNCONDITIONAL = ("text", "zeros")
-FLOW_MODES = ("subpixel", "tora")
 FLOW_LATENTS = ("mean", "drawn")
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -120,7 +120,7 @@ def parse_scene(value: object, folder: str | os.PathLike[str]) -> Scene:
     """Check a scene.
 
     Args:
-        value: the scene as plain JSON values (see DESIGN section 4).
+        value: the scene as plain JSON values (its fields are those of `Scene`).
         folder: where the pictures are; nothing outside of it is read.
 
     Raises:

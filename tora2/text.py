@@ -1,4 +1,4 @@
-"""Text as CogVideoX reads it, and entity words alone (METHOD 2.5, item 3)."""
+"""Text as CogVideoX reads it, and entity words alone (docs/method.md, Binding)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -32,17 +32,28 @@ def encode_prompts(text_encoder: Any, ids: Tensor) -> Tensor:
 def encode_words(text_encoder: Any, ids: Tensor) -> tuple[Tensor, Tensor]:
     """Tokens c_i of entity words.
 
-    A word is encoded alone, as a caption would be, so that every host does it alike; the hidden
-    states of its own tokens are kept.
+    A word is encoded alone, as a caption would be, so that every host does it alike.
 
     Args:
         text_encoder: a T5 encoder.
         ids: [B, L] token ids of the words.
 
     Returns:
+        As `word_states`.
+    """
+    return word_states(encode_prompts(text_encoder, ids), ids)
+
+
+def word_states(hidden: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """What is kept of words that were encoded alone.
+
+    Args:
+        hidden: [B, L, D] hidden states of the padded words.
+        ids: [B, L] their token ids; 0 is padding. A word's end token counts as its own.
+
+    Returns:
         Hidden states [B, 8, D] and a mask [B, 8] bool of those that belong to the word.
     """
     kept = min(WORD_TOKENS, ids.shape[1])
-    hidden = encode_prompts(text_encoder, ids)[:, :kept]
     lengths = (ids != 0).sum(1, keepdim=True).to(hidden.device)
-    return hidden, torch.arange(kept, device=hidden.device) < lengths
+    return hidden[:, :kept], torch.arange(kept, device=hidden.device) < lengths

@@ -1,21 +1,31 @@
-"""Video files: H.264 out, anything that FFmpeg decodes in."""
+"""Video files: H.264 out; in, what FFmpeg decodes of the usual containers."""
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
-import numpy as np
 import torch
+from av.container import InputContainer
+from av.video import VideoStream
 from av.video.reformatter import ColorRange, Colorspace
 from torch import Tensor
 
-from .files import atomic_path
+from .files import atomic_path, regular_file
 
 MAX_SIDE = 8192
+MAX_FRAMES = 10_000
+MAX_MEMORY = 1 << 30
+MAX_BYTES = 16 << 30
+# Containers that hold a video; FFmpeg's others include playlists, which open further files.
+_FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,ivf,yuv4mpegpipe,mpegvideo,h264,hevc"
 _BT709 = 1  # the code of BT.709 in H.264's matrix, primaries and transfer fields
 _LIMITED = 1
 _OPTIONS = {"crf": "12", "preset": "medium"}
@@ -106,31 +116,130 @@ def as_uint8(frames: Tensor) -> Tensor:
     return frames.float().clamp(0, 1).mul(255).round().to(torch.uint8)
 
 
-def read_video(path: str | os.PathLike[str]) -> tuple[Tensor, float]:
+@dataclass(frozen=True, eq=False)
+class OpenVideo:
+    """A video that is read frame by frame.
+
+    Attributes:
+        fps: the average number of frames per second.
+        size: (height, width) of every frame in pixels.
+        frames: uint8 [H, W, 3] RGB each, in order, decoded as they are asked for.
+    """
+
+    fps: float
+    size: tuple[int, int]
+    frames: Iterator[Tensor]
+
+
+@contextmanager
+def open_video(path: str | os.PathLike[str]) -> Iterator[OpenVideo]:
+    """Open the first video stream of a file; no more than a few frames are in memory at a time.
+
+    Raises, also where the frames are asked for:
+        OSError: if the file cannot be opened.
+        ValueError: if it is no regular file, has more than `MAX_BYTES`, is not a video, is damaged,
+            or has frames with a side above `MAX_SIDE` or of several sizes.
+    """
+    name = os.fspath(path)
+    if (length := regular_file(path).stat().st_size) > MAX_BYTES:
+        most = MAX_BYTES >> 30
+        raise ValueError(f"{name} has {length >> 30} GiB, expected a video of at most {most}")
+    open(path, "rb").close()
+    with _damage(name):
+        opened = av.open(_url(path), options={"format_whitelist": _FORMATS})
+    with opened as container:
+        if not container.streams.video:
+            raise ValueError(f"{name} has no video stream, expected a video file")
+        stream = container.streams.video[0]
+        rate = stream.average_rate or stream.guessed_rate
+        if not rate:
+            raise ValueError(f"{name} holds no frame, expected a video file")
+        stream.codec_context.options = {"max_pixels": str(MAX_SIDE**2)}
+        size = stream.codec_context.height, stream.codec_context.width
+        if not all(0 < side <= MAX_SIDE for side in size):
+            raise ValueError(
+                f"{name} is {size[1]}x{size[0]} pixels, expected sides of at most {MAX_SIDE}"
+            )
+        yield OpenVideo(float(rate), size, _decoded(container, stream, size, name))
+
+
+def frames_of(path: str | os.PathLike[str]) -> Iterator[Tensor]:
+    """The frames of a video, uint8 [H, W, 3] each; see `open_video`, also for what is raised."""
+    with open_video(path) as video:
+        yield from video.frames
+
+
+def read_video(path: str | os.PathLike[str], max_frames: int = MAX_FRAMES) -> tuple[Tensor, float]:
     """Read every frame of the first video stream of a file.
+
+    Args:
+        path: the file.
+        max_frames: refuse a longer video; so are frames of more than `MAX_MEMORY` bytes together.
 
     Returns:
         uint8 [T, H, W, 3] RGB, and the average number of frames per second.
 
     Raises:
         OSError: if the file cannot be opened.
-        ValueError: if it is not a video, is damaged, or holds no frame.
+        ValueError: as `open_video`, and if it holds no frame or too many.
     """
     name = os.fspath(path)
-    open(path, "rb").close()
-    try:
-        with av.open(_url(path)) as container:
-            if not container.streams.video:
-                raise ValueError(f"{name} has no video stream, expected a video file")
-            stream = container.streams.video[0]
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
-            rate = stream.average_rate or stream.guessed_rate
-    except av.FFmpegError as error:
-        reason = error.strerror.lower()
-        raise ValueError(f"{name} cannot be read: {reason}, expected a video file") from error
-    if not frames or rate is None:
+    content = bytearray()
+    with open_video(path) as video:
+        height, width = video.size
+        most = min(max_frames, MAX_MEMORY // (3 * height * width))
+        for frame in islice(video.frames, most):
+            content += frame.numpy().data
+        if next(video.frames, None) is not None:
+            raise ValueError(
+                f"{name} has more than {most} frames of {width}x{height}, "
+                "expected no more to be read at once"
+            )
+    if not content:
         raise ValueError(f"{name} holds no frame, expected a video file")
-    return torch.from_numpy(np.stack(frames)), float(rate)
+    frames = torch.frombuffer(content, dtype=torch.uint8)
+    return frames.view(-1, height, width, 3), video.fps
+
+
+def video_size(path: str | os.PathLike[str]) -> tuple[int, int, int]:
+    """Width, height and number of frames of a file's first video stream, without decoding it.
+
+    The frames are those that the container states, or where it states none, its packets.
+
+    Raises:
+        OSError, ValueError: as `open_video`.
+    """
+    name = os.fspath(regular_file(path))
+    with _damage(name), av.open(_url(path), options={"format_whitelist": _FORMATS}) as container:
+        if not container.streams.video:
+            raise ValueError(f"{name} has no video stream, expected a video file")
+        stream = container.streams.video[0]
+        frames = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
+        return stream.width, stream.height, frames
+
+
+def _decoded(
+    container: InputContainer, stream: VideoStream, size: tuple[int, int], name: str
+) -> Iterator[Tensor]:
+    with _damage(name):
+        for frame in container.decode(stream):
+            if (frame.height, frame.width) != size:
+                raise ValueError(
+                    f"{name} changes from {size[1]}x{size[0]} to {frame.width}x{frame.height} "
+                    "pixels, expected one size"
+                )
+            if frame.is_corrupt:
+                raise ValueError(f"{name} is damaged, expected a whole video file")
+            yield torch.from_numpy(frame.to_ndarray(format="rgb24"))
+
+
+@contextmanager
+def _damage(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (av.FFmpegError, MemoryError) as error:
+        reason = getattr(error, "strerror", "it takes more memory than there is").lower()
+        raise ValueError(f"{name} cannot be read: {reason}, expected a video file") from error
 
 
 def _url(path: str | os.PathLike[str]) -> str:

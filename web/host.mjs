@@ -6,15 +6,17 @@
  * @typedef {import("@comfyorg/comfyui-frontend-types").ComfyApp} ComfyApp
  * @typedef {NonNullable<ReturnType<NonNullable<ComfyApp["rootGraph"]>["getNodeById"]>>} LGraphNode
  * @typedef {import("./editor/editor.mjs").Port} Port
- * @typedef {import("./editor/editor.mjs").Layers} Layers
+ * @typedef {import("./editor/model/layers.mjs").Layers} Layers
+ * @typedef {import("./editor/editor.mjs").Editor} Editor
  */
 // @ts-ignore: served by the host
 import { api } from "../../scripts/api.js";
 // @ts-ignore: served by the host
 import { app as hostApp } from "../../scripts/app.js";
-import { emptyDocument } from "./editor/document.mjs";
-import { Editor } from "./editor/editor.mjs";
-import { translator } from "./editor/strings.mjs";
+import { emptyDocument } from "./editor/model/document.mjs";
+import { openEditor } from "./editor/open.mjs";
+import { translator } from "./editor/labels/strings.mjs";
+import { isFirst } from "./once.mjs";
 import { forcedSizes, sourceOf } from "./upstream.mjs";
 
 /** @type {ComfyApp} */
@@ -103,7 +105,7 @@ function createWidget(node, name) {
     place = placeOf(node);
     const kept = parked.get(place);
     parked.delete(place);
-    editor = kept?.editor ?? new Editor(port, translator(language()));
+    editor = kept?.editor ?? openEditor(port, translator(language()));
     editor.port = port;
     editor.load(value, kept ? undefined : savedLayers(node));
     editor.follow();
@@ -219,7 +221,8 @@ function addStyles() {
   document.head.append(link);
 }
 
-app.registerExtension({
+/** @type {import("@comfyorg/comfyui-frontend-types").ComfyExtension} */
+const extension = {
   name: "Tora2.TrajectoryEditor",
   setup() {
     addStyles();
@@ -243,4 +246,6 @@ app.registerExtension({
     ]);
   },
   afterConfigureGraph: followGraph,
-});
+};
+
+if (isFirst(extension.name, import.meta.url)) app.registerExtension(extension);

@@ -1,17 +1,22 @@
 /**
  * What lies upstream of a node in the graph: sizes, pictures, masks. Reads the graph, changes nothing.
  *
- * @typedef {import("./editor/background.mjs").Source} Source
- * @typedef {import("./editor/inspector.mjs").Forced} Forced
+ * @typedef {import("./editor/view/background.mjs").Source} Source
+ * @typedef {import("./editor/model/types.mjs").Forced} Forced
  * @typedef {{filename: string, subfolder?: string, type?: string}} FileRef
  * @typedef {{name: string, value: unknown}} Widget
  * @typedef {{inputs?: {name: string, type?: unknown}[], widgets?: Widget[], imgs?: {src: string}[],
  *   getInputNode(slot: number): Node | null}} Node
  * @typedef {Record<string, any>} Run what the last run of the node told the page
  */
+import { LIMITS } from "./editor/model/document.mjs";
+import { isClipLength } from "./editor/model/frames.mjs";
 
 const FAR = 32;
-const SIZES = /** @type {const} */ ({ width: [16, 8192], height: [16, 8192], frames: [1, 1025] });
+const isSide = (/** @type {number} */ px) =>
+  Number.isInteger(px) && px >= LIMITS.minSide && px <= LIMITS.maxSide;
+const isLength = (/** @type {number} */ frames) => frames <= LIMITS.frames && isClipLength(frames);
+const SIZES = Object.freeze({ width: isSide, height: isSide, frames: isLength });
 const PICTURE = /\.(png|jpe?g|webp|gif|bmp|avif)(\s*\[\w+\])?$/i;
 const VIDEO = /\.(mp4|webm|mov|mkv|m4v)(\s*\[\w+\])?$/i;
 
@@ -29,9 +34,7 @@ export function forcedSizes(node, run) {
     const origin = inputNode(node, name);
     if (!origin) continue;
     const value = constantOf(origin) ?? run.tora2_size?.[0]?.[name];
-    const [low, high] = SIZES[name];
-    const fits = Number.isInteger(value) && value >= low && value <= high;
-    if (fits && (name !== "frames" || value % 4 === 1)) result[name] = value;
+    if (SIZES[name](value)) result[name] = value;
   }
   return result;
 }

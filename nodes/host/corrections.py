@@ -1,7 +1,8 @@
 """What the host's CogVideoX does otherwise than the 1.0 models were trained with, put right.
 
 Each correction asks the running host whether it still has the error, and is a patch on a clone.
-The letters are those of the table that the project's facts about the native model keep.
+The letters tell them apart: a for positions, b for sampling, e for encoding (in `encoding.py`), f
+for the text.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy.model_sampling import V_PREDICTION, ModelSamplingDiscrete
 from torch import Tensor
 
+from ...tora2.geometry import COGVIDEOX
 from ...tora2.models.rotary import rotary_embedding
 
 logger = logging.getLogger(__name__)
@@ -113,9 +115,10 @@ def _with_text_position(
     trained = (embed.sample_height, embed.sample_width)
     if size != trained or frames * patches > learned:
         raise ValueError(
-            f"the clip is {size[1] * 8}x{size[0] * 8} with {4 * frames - 3} frames but this "
-            f"image-to-video model learned its positions at {trained[1] * 8}x{trained[0] * 8} with "
-            f"{4 * learned // patches - 3}; use that, or load it without learned positions"
+            f"the clip is {COGVIDEOX.latent_words(frames, *size)} but this image-to-video model "
+            "learned its positions at "
+            f"{COGVIDEOX.latent_words(learned // patches, *trained)}; use that, or load it "
+            "without learned positions"
         )
     joint = forward(text, latents)
     length = text.shape[1]
@@ -151,7 +154,8 @@ def _correct_text_length(model: ModelPatcher) -> None:
         return
     length = model.get_model_object(_TRANSFORMER + "max_text_seq_length")
     probe = torch.zeros(1, length + 1, 1)
-    conds = extra_conds(cross_attn=probe, noise=torch.zeros(1, 16, 1, 2, 2), device="cpu")
+    noise = torch.zeros(1, COGVIDEOX.channels, 1, COGVIDEOX.patch, COGVIDEOX.patch)
+    conds = extra_conds(cross_attn=probe, noise=noise, device="cpu")
     if conds["c_crossattn"].cond.shape[1] > length:
         model.add_object_patch("extra_conds", partial(_with_short_text, extra_conds, length))
 

@@ -25,10 +25,16 @@ from ...tora2.encoders.entity import Encoders
 from ...tora2.encoders.face import FaceEncoder, InsightFace
 from ...tora2.encoders.features import PictureFeatures
 from ...tora2.encoders.fingerprint import fingerprint
-from ...tora2.encoders.loading import note
+from ...tora2.encoders.loading import notes
 from ...tora2.encoders.onnx import providers
 from ...tora2.encoders.protocols import Box, Face
-from ...tora2.encoders.registry import EncoderEntry, entries, entry, object_entry
+from ...tora2.encoders.registry import (
+    EncoderEntry,
+    entries,
+    entry,
+    face_entry,
+    object_entry,
+)
 from .adapters import AdapterPatcher
 
 FACES = "insightface"
@@ -73,7 +79,7 @@ def _ready(patcher: ModelPatcher) -> Any:
 
 
 class HostSemantic:
-    """The host's CLIP_VISION as the semantic encoder, if it is a DINOv2.
+    """The host's CLIP_VISION as the semantic encoder, which must be a DINOv2.
 
     The host's own preparation is for 518²; only its network runs, on our pixels.
     """
@@ -97,23 +103,23 @@ class HostSemantic:
         return patch_tokens(hidden)[0].float().cpu()
 
 
-class HostObject:
-    """An object encoder that its patcher loads."""
+class _Patched:
+    """An encoder that its patcher loads; its width and key are those of the network."""
 
     def __init__(self, network: Any, patcher: ModelPatcher) -> None:
         self.patcher = patcher
         self.dim, self.key = network.dim, network.key
 
+
+class HostObject(_Patched):
+    """A PriorEncoder."""
+
     def encode(self, image: Tensor, box: Box) -> Tensor:
         return _ready(self.patcher).encode(image, box)
 
 
-class HostFace:
-    """insightface's networks, both as detector and as recogniser, that their patcher loads."""
-
-    def __init__(self, network: InsightFace, patcher: ModelPatcher) -> None:
-        self.patcher = patcher
-        self.dim, self.key = network.dim, network.key
+class HostFace(_Patched):
+    """insightface's networks, both as detector and as recogniser."""
 
     def detect(self, image: Tensor) -> Sequence[Face]:
         return _ready(self.patcher).detect(image)
@@ -148,20 +154,18 @@ def load_encoders(
     Raises:
         ValueError: if something chosen cannot be used.
     """
-    semantic = None if clip_vision is None else HostSemantic(clip_vision)
-    faces = prior = face_entry = prior_entry = None
+    semantic = faces = prior = None
+    chosen: dict[str, EncoderEntry] = {}
+    if clip_vision is not None:
+        semantic, chosen["semantic"] = HostSemantic(clip_vision), entry("dinov2")
     if face is not None:
         networks = _load_face(face, recogniser)
-        faces = FaceEncoder(networks, networks)
-        face_entry = entry("auraface" if "aura" in f"{face}{recogniser}".lower() else "insightface")
+        faces, chosen["face"] = FaceEncoder(networks, networks), face_entry(f"{face}{recogniser}")
     if object is not None:
-        prior, prior_entry = _load_object(object)
-    notes = (
-        note("semantic", None if semantic is None else entry("dinov2")),
-        note("face", face_entry, recogniser or face or ""),
-        note("object", prior_entry, object or ""),
-    )
-    return Encoders(semantic, faces, prior, cache=_cache(disk), notes=notes)
+        prior, chosen["object"] = _load_object(object)
+    files = {"face": recogniser or face or "", "object": object or ""}
+    said = notes(chosen, files)
+    return Encoders(semantic, faces, prior, cache=_cache(disk), notes=said)
 
 
 def _load_face(folder: str, recogniser: str | None) -> HostFace:

@@ -11,10 +11,11 @@ import torch
 from comfy import model_management
 from torch import Tensor
 
+from ...tora2.geometry import COGVIDEOX
+
 logger = logging.getLogger(__name__)
 
-_CHUNK = 8
-_SCALE = 8
+_CHUNK = 2 * COGVIDEOX.temporal
 # Upstream's tiles: a quarter of the trained picture, overlapping by a sixth and a fifth.
 _TILE = (240, 360)
 _OVERLAP = (1 / 6, 1 / 5)
@@ -72,8 +73,10 @@ def encode_tiled(model: Any, video: Tensor) -> Tensor:
 
     Tiles are those of diffusers' `AutoencoderKLCogVideoX.enable_tiling`; each keeps its own cache.
     """
-    extent = [int(size // _SCALE * share) for size, share in zip(_TILE, _OVERLAP, strict=True)]
-    kept = [size // _SCALE - blend for size, blend in zip(_TILE, extent, strict=True)]
+    extent = [
+        int(size // COGVIDEOX.spatial * share) for size, share in zip(_TILE, _OVERLAP, strict=True)
+    ]
+    kept = [size // COGVIDEOX.spatial - blend for size, blend in zip(_TILE, extent, strict=True)]
     above: list[Tensor] = []
     rows = []
     for top in _starts(video.shape[3], 0):

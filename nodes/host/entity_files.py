@@ -7,6 +7,7 @@ from pathlib import Path
 
 import folder_paths
 
+from ...tora2.fields import refuse
 from . import files
 
 FOLDER = "tora2/entities"
@@ -23,16 +24,18 @@ def choices() -> list[str]:
     return [*files.input_files((_SUFFIX,)), *(name + _OUTPUT for name in found)]
 
 
-def locate(name: str) -> str:
+def locate(name: object) -> str:
     """The path of one of `choices`.
 
     Raises:
-        ValueError: if it leaves its folder, or is missing.
+        ValueError: if it is no name, leaves its folder, or is missing.
     """
+    if not isinstance(name, str):
+        raise refuse("file", name, "a file of the input folder or of the output folder")
     if not name.endswith(_OUTPUT):
         return files.input_file(name)
     base = os.path.realpath(folder_paths.get_output_directory())
     path = os.path.realpath(os.path.join(base, name.removesuffix(_OUTPUT).replace("\0", "")))
     if not path.startswith(base + os.sep) or not os.path.isfile(path):
-        raise ValueError(f"file is {name[:60]!r}, which is not in the output folder {base}")
+        raise refuse("file", name, f"one that is in the output folder {base}")
     return path

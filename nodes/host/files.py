@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import folder_paths
 
+from ...tora2.checkpoints.shards import shard_of
 from ...tora2.checkpoints.sources import Source, terms
 
 ADAPTERS = "tora2"
@@ -23,7 +23,7 @@ USED = (
     "detection",
 )
 
-_SHARD = re.compile(r"-\d{5}-of-\d{5}\.(safetensors|bin)$")
+_SHARDED = (".safetensors", ".bin")
 
 
 def register_folders() -> None:
@@ -39,7 +39,8 @@ def choices(folder: str) -> list[str]:
     names: dict[str, None] = {}
     for name in folder_paths.get_filename_list(folder):
         parent = os.path.dirname(name)
-        names[parent if parent and _SHARD.search(name) else name] = None
+        sharded = name.endswith(_SHARDED) and shard_of(name)
+        names[parent if parent and sharded else name] = None
     return list(names)
 
 

@@ -8,7 +8,6 @@ it. Between runs nothing is held on the device.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,28 +15,16 @@ from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import CallbacksMP, WrappersMP
 
 from ...tora2.conditioning import Tora2Conditioning
+from ...tora2.geometry import COGVIDEOX
 from ..io_types import BoundConditioning
 from .corrections import correct
+from .windows import Window, strength_at
 
 KEY = "tora2"
 
 
-@dataclass(frozen=True)
-class Span:
-    """A strength, and the part of the sampling (0 first step, 1 last) where it holds."""
-
-    strength: float = 1.0
-    start: float = 0.0
-    end: float = 1.0
-
-    def at(self, sigma: float, sampling: Any) -> float:
-        """The strength at a noise level; 0 outside the span."""
-        first, last = sampling.percent_to_sigma(self.start), sampling.percent_to_sigma(self.end)
-        return self.strength if last <= sigma <= first else 0.0
-
-
 def inject(
-    model: ModelPatcher, bound: BoundConditioning, motion: Span, appearance: Span
+    model: ModelPatcher, bound: BoundConditioning, motion: Window, appearance: Window
 ) -> ModelPatcher:
     """A clone of `model` that follows a bound conditioning; `model` itself stays as it is.
 
@@ -83,7 +70,7 @@ class Injection:
     """What one Tora2Apply adds to a MODEL and to the clones made of it."""
 
     def __init__(
-        self, model: ModelPatcher, bound: BoundConditioning, motion: Span, appearance: Span
+        self, model: ModelPatcher, bound: BoundConditioning, motion: Window, appearance: Window
     ) -> None:
         self.bound = bound
         self.motion = motion
@@ -122,8 +109,8 @@ class Injection:
         level = float(sigma.max())
         conditioning = self._placed or self.bound.conditioning.to(x.device)
         conditioning = conditioning.scaled(
-            self.motion.at(level, model.model_sampling),
-            self.appearance.at(level, model.model_sampling),
+            strength_at(self.motion, level, model.model_sampling),
+            strength_at(self.appearance, level, model.model_sampling),
         )
         window = transformer_options.get("context_window")
         if window is not None:
@@ -140,18 +127,17 @@ class Injection:
     def _check_latent(self, x: torch.Tensor, conditioning: Tora2Conditioning) -> None:
         if conditioning.features is None:
             return
-        height, width = conditioning.features[0].shape[-2:]
-        if (x.shape[2], -(-x.shape[3] // 2), -(-x.shape[4] // 2)) != (
-            conditioning.frames,
-            height,
-            width,
-        ):
+        frames, height, width = x.shape[2:]
+        rows, columns = (-(-side // COGVIDEOX.patch) for side in (height, width))  # padded
+        tokens = (frames, rows, columns)
+        if tokens != (conditioning.frames, *conditioning.features[0].shape[-2:]):
             assert self.bound.size is not None
-            expected = self.bound.size
+            bound_width, bound_height, bound_frames = self.bound.size
             raise ValueError(
-                f"the latent is {x.shape[4] * 8}x{x.shape[3] * 8} with {4 * x.shape[2] - 3} frames"
-                f" but the trajectories are bound at {expected[0]}x{expected[1]} with "
-                f"{expected[2]} frames; give both one size"
+                f"the latent is {COGVIDEOX.latent_words(frames, height, width)} but the "
+                "trajectories are bound at "
+                f"{COGVIDEOX.video_words(bound_frames, bound_height, bound_width)}; "
+                "give both one size"
             )
 
     def norm1(self, layer: int, previous: Callable[..., Any] | None) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy.samplers import CFGGuider, calculate_sigmas, ksampler
 from torch import Tensor
 
-from ...tora2.guidance import dynamic_guidance
+from ...tora2.sampling.guiders import dynamic_guidance
 
 GUIDANCE_MODES = ("constant", "dynamic", "dynamic (upstream)")
 

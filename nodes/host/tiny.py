@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,11 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from ...tora2.checkpoints import load_adapter
+from ...tora2.checkpoints.module_folder import load_module, read_json
 from ...tora2.checkpoints.sources import BUNDLED
 from ...tora2.encoders.entity import Encoders
 from ...tora2.encoders.tiny import TinyEncoder, TinyEncoderConfig
+from ...tora2.geometry import COGVIDEOX
 from ...tora2.models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
 from ..io_types import LoadedAdapter
 from .adapters import load_adapter_model
@@ -33,6 +34,8 @@ def load(folder: Path) -> tuple[Any, sd.CLIP, sd.VAE, LoadedAdapter, Encoders, s
     Raises:
         ValueError: if the folder is incomplete.
     """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} does not exist, expected the bundled model: reinstall Tora2")
     index = read_json(folder / "model_index.json")
     adapter = load_adapter_model(load_adapter(folder / "adapter.safetensors"))
     return (
@@ -48,16 +51,8 @@ def load(folder: Path) -> tuple[Any, sd.CLIP, sd.VAE, LoadedAdapter, Encoders, s
     )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist, expected the bundled model: reinstall Tora2")
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def _module(kind: Any, config: Any, folder: Path) -> Any:
-    module = kind(config(**read_json(folder / "config.json")))
-    module.load_state_dict(load_file(folder / "model.safetensors"))
-    return module.float().eval().requires_grad_(False)
+    return load_module(kind, config, folder).eval().requires_grad_(False)
 
 
 def load_clip(folder: Path, length: int) -> sd.CLIP:
@@ -166,14 +161,16 @@ class PatchVAE(sd.VAE):
         self.latent_dim = 3
         self.output_channels = 3
         self.pad_channel_value = None
-        self.upscale_ratio = (lambda t: max(0, t * 4 - 3), 8, 8)
-        self.upscale_index_formula = (4, 8, 8)
-        self.downscale_ratio = (lambda t: max(0, (t + 3) // 4), 8, 8)
-        self.downscale_index_formula = (4, 8, 8)
+        sides = (COGVIDEOX.spatial, COGVIDEOX.spatial)
+        self.upscale_ratio = (lambda t: max(0, COGVIDEOX.video_frames(t)), *sides)
+        self.upscale_index_formula = (COGVIDEOX.temporal, *sides)
+        self.downscale_ratio = (lambda t: max(0, COGVIDEOX.latent_frames(t)), *sides)
+        self.downscale_index_formula = (COGVIDEOX.temporal, *sides)
         # Bytes a pixel: activations at an eighth of the side, and the refinement at its half.
         bytes_a_pixel = 4 * (model.config.width // 16 + 32)
+        cell = COGVIDEOX.temporal * COGVIDEOX.spatial**2
         self.memory_used_encode = lambda shape, dtype: math.prod(shape[2:]) * bytes_a_pixel
-        self.memory_used_decode = lambda shape, dtype: math.prod(shape[2:]) * 256 * bytes_a_pixel
+        self.memory_used_decode = lambda shape, dtype: math.prod(shape[2:]) * cell * bytes_a_pixel
         self.process_input = lambda image: image * 2.0 - 1.0
         self.process_output = lambda image: image.add_(1.0).div_(2.0).clamp_(0.0, 1.0)
         self.disable_offload = False

@@ -9,9 +9,9 @@ from comfy import sd
 from comfy.model_patcher import ModelPatcher
 
 from ...tora2.checkpoints import convert_transformer, read_transformer
-from ...tora2.checkpoints.assigning import SCALED
+from ...tora2.checkpoints.cogvideox_keys import find_transformer, refuse_other_bases
 from ...tora2.checkpoints.folders import read_transformer_weights
-from ...tora2.checkpoints.transformer_keys import find_transformer, refuse_other_bases
+from ...tora2.checkpoints.recognition import Kind, recognise, shapes_of
 from .corrections import correct, without_learned_position
 
 WEIGHT_TYPES = ("default", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2")
@@ -61,8 +61,9 @@ def _is_scaled(path: str) -> bool:
     if os.path.isdir(path):
         return False
     tensors = read_transformer_weights(path).tensors
-    found = find_transformer(tensors)
-    if found is None or found.layout != "comfy":
+    held = {holding.kind: holding for holding in recognise(shapes_of(tensors))}
+    transformer, found = held.get(Kind.TRANSFORMER), find_transformer(tensors)
+    if found is None or transformer is None or transformer.layout != "comfy":
         return False
     refuse_other_bases({name.removeprefix(found.prefix): x for name, x in tensors.items()})
-    return any(name.endswith(SCALED) for name in tensors)
+    return transformer.scaled

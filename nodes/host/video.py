@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -11,9 +12,13 @@ from comfy import latent_formats, model_management, utils
 from comfy.ldm.cogvideo.vae import AutoencoderKLCogVideoX
 from torch import Tensor
 
+from ...tora2.geometry import COGVIDEOX
+from . import memory
 from .encoding import CausalEncoder, encode_whole
 
-EXTRA_FRAMES = 3
+EXTRA_FRAMES = COGVIDEOX.temporal - 1
+_BYTES = 24
+"""Memory a pixel of what is encoded: its copies in [-1, 1] and in the VAE's own type."""
 
 
 def encode(vae: Any, frames: Tensor, tiled: bool = False, seed: int | None = None) -> Tensor:
@@ -26,9 +31,11 @@ def encode(vae: Any, frames: Tensor, tiled: bool = False, seed: int | None = Non
         seed: samples the posterior; None takes its mean, as the host does.
 
     Raises:
-        ValueError: if the VAE is none that compresses 4 x 8 x 8 to 16 channels, or a seed is given
-            to one that has no posterior.
+        ValueError: if the VAE does not make CogVideoX's latents, a seed is given to one that has no
+            posterior, or memory is short.
     """
+    size = (frames.shape[0], frames.shape[1], frames.shape[2])
+    memory.check(_BYTES * math.prod(size), f"encoding {COGVIDEOX.video_words(*size)}")
     if isinstance(vae.first_stage_model, AutoencoderKLCogVideoX):
         if tiled or seed is not None or loses_its_cache():
             vae = copy.copy(vae)
@@ -39,8 +46,7 @@ def encode(vae: Any, frames: Tensor, tiled: bool = False, seed: int | None = Non
             "draw latents from: expected the mean, or CogVideoX's own VAE"
         )
     latents = vae.encode(frames)
-    count, height, width = frames.shape[:3]
-    expected = (1, 16, (count - 1) // 4 + 1, height // 8, width // 8)
+    expected = COGVIDEOX.latent_shape(*size)
     if tuple(latents.shape) != expected:
         raise ValueError(
             f"the VAE made latents of {tuple(latents.shape)} of the video, expected {expected}: "
@@ -61,7 +67,7 @@ def extra_frames(vae: Any, frames: int) -> int:
 
     It makes one frame of the first latent only where the number of latents is odd.
     """
-    even = ((frames - 1) // 4) % 2 == 1
+    even = COGVIDEOX.latent_frames(frames) % 2 == 0
     mine = isinstance(vae.first_stage_model, AutoencoderKLCogVideoX)
     return EXTRA_FRAMES if even and mine else 0
 
@@ -74,8 +80,14 @@ def resize(image: Tensor, width: int, height: int, crop: bool) -> Tensor:
 
 
 def empty_latent(width: int, height: int, frames: int, batch: int) -> dict[str, Tensor]:
-    """An empty LATENT for a video."""
-    shape = (batch, 16, (frames - 1) // 4 + 1, height // 8, width // 8)
+    """An empty LATENT for a video.
+
+    Raises:
+        ValueError: if the host's memory cannot hold it.
+    """
+    shape = COGVIDEOX.latent_shape(frames, height, width, batch)
+    words = COGVIDEOX.video_words(frames, height, width)
+    memory.check(4 * math.prod(shape), f"the latent of {words}, {batch} at once,")
     return {"samples": torch.zeros(shape, device=model_management.intermediate_device())}
 
 

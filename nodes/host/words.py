@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
-WORD_TOKENS = 8
+from ...tora2.text import word_states
 
 
 def encode_word(clip: Any, word: str) -> Tensor:
-    """Hidden states [L, D] of the own tokens of a word that is encoded alone, at most 8 of them.
-
-    The word is padded like a prompt; its end token counts as its own, padding does not.
-    """
+    """Hidden states [L, D] of the own tokens of a word that is encoded alone; see `word_states`."""
     escaped = word.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
     tokens = clip.tokenize(escaped)
     hidden = clip.encode_from_tokens(tokens)
-    ids = next(iter(tokens.values()))[0]
-    own = sum(not (isinstance(token, int) and token == 0) for token, *_ in ids)
-    return hidden[0, : min(own, WORD_TOKENS)]
+    batch = next(iter(tokens.values()))[0]
+    # A token may be an embedding of the user's instead of a number; it is no padding either.
+    ids = torch.tensor([[token if isinstance(token, int) else -1 for token, *_ in batch]])
+    kept, own = word_states(hidden, ids)
+    return kept[0, own[0]]

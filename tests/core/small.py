@@ -1,6 +1,7 @@
-"""Small random models and inputs that the core tests share."""
+"""Small random models and inputs that the tests share."""
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXTransformer3DModel
@@ -11,6 +12,8 @@ from tora2.encoders.features import PictureFeatures
 from tora2.models.adapter import Tora2Adapter, Tora2Config
 from tora2.pipeline import Tora2Pipeline
 from tora2.trajectory import Tracks
+
+M = TypeVar("M", bound=torch.nn.Module)
 
 DIM, LAYERS, TEXT = 64, 2, 32
 FRAMES, LATENT_FRAMES, SIDE = 9, 3, 8
@@ -55,12 +58,23 @@ def adapter(awake: bool = True, **changes: object) -> Tora2Adapter:
         "contrastive_dim": 8,
     }
     model = Tora2Adapter(Tora2Config.preset("tiny", **{**sizes, **changes}))
-    if awake:
-        with torch.no_grad():
-            for parameter in model.parameters():
-                if not bool(parameter.any()):
-                    parameter.normal_(std=0.3)
-    return model.eval()
+    return wake(model).eval() if awake else model.eval()
+
+
+def wake(model: M, std: float = 0.3) -> M:
+    """Random values in everything that starts at zero; `std` is that of matrices."""
+    for parameter in model.parameters():
+        if not bool(parameter.any()):
+            parameter.data.normal_(std=0.3 if parameter.ndim == 0 else std)
+    return model
+
+
+def sharpen(model: CogVideoXTransformer3DModel, strength: float) -> CogVideoXTransformer3DModel:
+    """Attention sharp enough for positions to matter."""
+    for name, parameter in model.named_parameters():
+        if "norm_q" in name or "norm_k" in name:
+            parameter.data.mul_(strength)
+    return model
 
 
 def motion_latent(batch: int = 1, seed: int = 2) -> torch.Tensor:

@@ -121,7 +121,7 @@ def test_what_the_model_cannot_do_is_said(pipeline: Tora2Pipeline, scene: Scene)
     with pytest.raises(ValueError, match="'dragon' is not one that this model knows; expected one"):
         pipeline(replace(scene, prompt="a dragon", entities=(entity,)))
     large = replace(scene.trajectories, width=192)
-    with pytest.raises(ValueError, match="192x96, but this model makes 17 frames at 96x96 only"):
+    with pytest.raises(ValueError, match="192x96 with 17 frames, but this model makes 96x96"):
         pipeline(replace(scene, trajectories=large))
     with pytest.raises(ValueError, match="text-to-video one and takes no image"):
         pipeline(scene, image=torch.zeros(3, 96, 96))

@@ -225,6 +225,10 @@ def test_shards(layouts, tmp_path: Path) -> None:
         ('{"weight_map": {"a": "../a.safetensors"}}', "expected a file beside it"),
         ('{"weight_map": {"a": "/etc/passwd"}}', "expected a file beside it"),
         ('{"weight_map": {"a": 3}}', "expected a file beside it"),
+        ('{"weight_map": {"a": ["x.safetensors"]}}', "expected a file beside it"),
+        ('{"weight_map": {"a": ""}}', "expected a file beside it"),
+        ('{"weight_map": {"a": "%s"}}' % ("x" * 1000), "xx'?[.]{3}.*expected a file beside it"),
+        ('{"weight_map": {"a": "a\\u0000b"}}', r"'a\\x00b', expected a file beside it"),
     ):
         index.write_text(content)
         with pytest.raises(ValueError, match=message):

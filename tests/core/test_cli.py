@@ -220,7 +220,7 @@ BAD_SCENES: list[tuple[tuple[str | int, ...], object, str]] = [
     (("version",), 2, "version is 2, expected 1"),
     (("trajectories", "version"), 7, "version is 7, expected at most 1"),
     (("trajectories", "frames"), 16, "frames is 16, expected 4k + 1"),
-    (("trajectories", "frames"), 13, "17 frames at 96x96"),
+    (("trajectories", "frames"), 13, "makes 96x96 with 17 frames only"),
     (("trajectories", "width"), 97, "97 pixels, expected an even number"),
     (("sampling", "steps"), 0, "sampling.steps is 0"),
 ]

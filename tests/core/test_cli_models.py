@@ -1,20 +1,17 @@
 """`generate` on CogVideoX folders: Tora's parts, a first frame, less memory."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import small
 import torch
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent))
-import small  # noqa: E402
-
-from tora2.cli import main  # noqa: E402
-from tora2.encoders.pictures import cover  # noqa: E402
-from tora2.video import read_video  # noqa: E402
+from tora2.cli import main
+from tora2.encoders.pictures import cover
+from tora2.video import read_video
 
 SCENE = {
     "version": 1,

@@ -3,10 +3,16 @@
 import pytest
 import small
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tora2.backbone import predict, rotary_embedding
-from tora2.conditioning import EntityCondition, Tora2Conditioning
+from tora2.backbone import predict
+from tora2.backbones.cogvideox import rotary_embedding
+from tora2.conditioning import EntityCondition, Tora2Conditioning, collate_entities
 from tora2.models.adapter import Tora2Adapter
+from tora2.models.personalization import attention
+
+ADAPTER = small.adapter()
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +112,131 @@ def test_strength_zero_is_an_absent_entity(
     assert torch.allclose(run(model, got), run(model, expected), atol=1e-6)
 
 
+def scene_of(adapter: Tora2Adapter, *strengths: float) -> Tora2Conditioning:
+    """Entities of given strengths, each with picture, word and track."""
+    entities = [small.entity(seed=4 + i, strength=s) for i, s in enumerate(strengths)]
+    return Tora2Conditioning.build(
+        adapter, small.motion_latent(), entities, small.tracks(list(range(len(strengths))))
+    )
+
+
+def distance(a: Tora2Conditioning, b: Tora2Conditioning, layer: int = 0) -> float:
+    """Between what two conditionings add to the same tokens, relative to all that one adds."""
+    generator = torch.Generator().manual_seed(3)
+    tokens = torch.randn(1, small.LATENT_FRAMES * 16, small.DIM, generator=generator)
+    with torch.no_grad():
+        parts = [
+            torch.stack([c.attend(layer, tokens) - tokens, c.modulate(layer, tokens) - tokens])
+            for c in (a, b)
+        ]
+    return float((parts[0] - parts[1]).norm() / parts[1].norm())
+
+
+OTHERS = [(), (1.0,), (0.3,), (1.0, 2.5)]
+
+
+@pytest.mark.parametrize("others", OTHERS, ids=str)
+def test_a_strength_is_a_dial_without_jumps(
+    adapter: Tora2Adapter, others: tuple[float, ...]
+) -> None:
+    """Whoever else is there: next to nothing at 0, ever closer steps, as trained at 1."""
+    at = {
+        s: scene_of(adapter, *others, s)
+        for s in (0.0, 1e-6, 0.5, 0.5 + 1e-6, 1 - 1e-6, 1, 1 + 1e-6)
+    }
+    for one, near in ((0.0, 1e-6), (0.5, 0.5 + 1e-6), (1, 1 - 1e-6), (1, 1 + 1e-6)):
+        assert distance(at[one], at[near]) < 1e-4, (one, near)
+    assert distance(at[0.0], at[1]) > 0.05
+    steps = [
+        max(
+            distance(scene_of(adapter, *others, i / n), scene_of(adapter, *others, (i + 1) / n))
+            for i in range(n // 2, 3 * n // 2)
+        )
+        for n in (8, 32)
+    ]
+    assert steps[1] < 0.4 * steps[0]
+
+
+@given(st.floats(0, 4), st.sampled_from(OTHERS))
+@settings(max_examples=25, deadline=None)
+def test_strengths_near_each_other_do_nearly_the_same(
+    low: float, others: tuple[float, ...]
+) -> None:
+    near = [scene_of(ADAPTER, *others, strength) for strength in (low, low + 1e-5)]
+    assert distance(*near) < 0.01
+
+
+def test_more_strength_is_more_influence(adapter: Tora2Adapter) -> None:
+    """An entity's share of the attention grows with its strength, and the other's shrinks."""
+    steps = [i / 10 for i in range(11)]
+    layer = adapter.cross_attention["0"]
+    generator = torch.Generator().manual_seed(3)
+    tokens = torch.randn(1, 6, small.DIM, generator=generator)
+    own = []
+    for strength in steps:
+        conditioning = scene_of(adapter, 1.0, strength)
+        keys, values = conditioning.keys_values[0]
+        half = keys.shape[1] // 2
+        # Values that mark whose they are, read back through the attention alone.
+        marks = torch.zeros_like(values)
+        marks[:, half:] = 1
+        q = layer.to_q(layer.norm2(tokens))
+        with torch.no_grad():
+            share = attention(q, keys, marks, layer.heads, conditioning.mask)
+        own.append(share.mean().item())
+    assert own[0] == 0 and own == sorted(own) and own[-1] > 0.1
+    added = []
+    for strength in steps:  # alone there is no one to give way to: what is added grows
+        with torch.no_grad():
+            conditioning = Tora2Conditioning.build(
+                adapter, entities=[small.entity(strength=strength)]
+            )
+            added.append(float((conditioning.attend(0, tokens) - tokens).norm()))
+    assert added == pytest.approx([strength * added[-1] for strength in steps], rel=1e-4)
+
+
+def test_full_strengths_leave_the_bias_out(adapter: Tora2Adapter) -> None:
+    """So that a video without faded entities keeps every bit."""
+    for strengths in ((1.0,), (1.0, 1.0), (2.0, 1.0), (1.0, 0.0)):
+        conditioning = scene_of(adapter, *strengths)
+        assert conditioning.mask.dtype == torch.bool and conditioning.appearance_mask is None
+    faded = scene_of(adapter, 1.0, 0.5)
+    assert faded.mask.is_floating_point() and faded.appearance_mask is None
+    assert float(scene_of(adapter, 0.25, 0.5).appearance_mask) == 0.5
+    moved = faded.to("cpu").window([0, 1]).scaled(0.5, 0.5)
+    assert torch.equal(moved.mask, faded.mask)
+
+
+def test_strengths_of_a_batch_are_each_clip_s_own(model: object, adapter: Tora2Adapter) -> None:
+    latent, paths = small.motion_latent(3), small.tracks([0, 1])
+    pair = [small.entity(seed=4), small.entity(seed=5)]
+    batch = collate_entities(adapter, pair, paths, batch=3)
+    strength = torch.tensor([[1.0, 1.0], [1.0, 1e-3], [0.4, 0.0]])
+    got = run(
+        model, Tora2Conditioning.from_batch(adapter, latent, batch._replace(strength=strength)), 3
+    )
+    for i, (a, b) in enumerate(strength.tolist()):
+        alone = [small.entity(seed=4, strength=a), small.entity(seed=5, strength=b)]
+        expected = Tora2Conditioning.build(adapter, latent[i : i + 1], alone, paths)
+        assert torch.allclose(got[i], run(model, expected)[0], atol=1e-5)
+
+
+def test_a_faded_entity_still_learns(adapter: Tora2Adapter) -> None:
+    fresh = small.adapter()
+    conditioning = scene_of(fresh, 0.5, 1e-3)
+    tokens = torch.randn(1, small.LATENT_FRAMES * 16, small.DIM)
+    conditioning.attend(0, tokens).square().mean().backward()
+    gradients = [p.grad for p in fresh.personalization.parameters() if p.grad is not None]
+    assert gradients and all(g.isfinite().all() for g in gradients)
+    assert any(g.any() for g in gradients)
+
+
+@pytest.mark.parametrize("strength", [-1.0, float("nan"), float("inf")])
+def test_a_strength_is_a_number_from_zero(strength: float) -> None:
+    with pytest.raises(ValueError, match=f"strength is {strength}, expected a number from 0"):
+        EntityCondition(strength=strength)
+
+
 def test_strengths_of_both_conditions_reach_zero_exactly(
     model: object, adapter: Tora2Adapter
 ) -> None:
@@ -151,8 +282,6 @@ def test_swapping_pictures_changes_the_result(model: object, adapter: Tora2Adapt
 
 def test_clips_of_a_batch_do_not_touch_each_other(adapter: Tora2Adapter, model: object) -> None:
     """A clip without conditions in a batch comes out as if it were alone."""
-    from tora2.conditioning import collate_entities
-
     latent = small.motion_latent(2)
     full = collate_entities(adapter, [small.entity()], small.tracks([0]), batch=2)
     first = torch.tensor([True, False])
@@ -193,6 +322,17 @@ def test_every_binding_arm_runs_and_binds_or_not(model: object, binder: str) -> 
 def test_refusals(adapter: Tora2Adapter) -> None:
     with pytest.raises(ValueError, match="entity 3 but there are 1"):
         Tora2Conditioning.build(adapter, small.motion_latent(), [small.entity()], small.tracks([3]))
+    # Without entities too: a track must not silently lose its owner.
+    with pytest.raises(ValueError, match="entity 0 but there are 0 entities"):
+        Tora2Conditioning.build(adapter, small.motion_latent(), tracks=small.tracks([-1, 0]))
+    with pytest.raises(ValueError, match="entity -2 but there are 1"):
+        Tora2Conditioning.build(
+            adapter, small.motion_latent(), [small.entity()], small.tracks([-2])
+        )
+    with pytest.raises(ValueError, match="motion latent has the shape .1, 3, 3, 8, 8."):
+        Tora2Conditioning.build(adapter, small.motion_latent()[:, :3])
+    with pytest.raises(ValueError, match="word of entity 0 has the shape .2, 5., expected .L, 32."):
+        Tora2Conditioning.build(adapter, None, [EntityCondition(word=torch.zeros(2, 5))])
     with pytest.raises(ValueError, match="no motion latent"):
         Tora2Conditioning.build(adapter, None, [small.entity()], small.tracks([0]))
     motion_only = small.adapter(capabilities=("motion",))

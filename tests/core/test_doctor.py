@@ -6,6 +6,7 @@ import pickle
 import re
 import shutil
 import struct
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -472,6 +473,32 @@ def test_help_pages_name_real_sources(page: str) -> None:
     given = set(re.findall(r"\d+(?:\.\d+)? [GM]B", text)) - {"2.5 GB", "12.5 GB"}
     assert given and all(size in sizes for size in given)
     assert "No Tora2 weights were ever published" in text
+
+
+WITHOUT = """
+import importlib.abc, sys
+
+class Block(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Block())
+from tora2.cli import main
+sys.exit(main(["doctor", {folder!r}]))
+"""
+
+
+def test_the_doctor_runs_without_what_it_misses(layouts, tmp_path: Path) -> None:
+    save_adapter(layouts.adapter, tmp_path / "a.safetensors")
+    blocked = ("PIL", "einops", "diffusers", "transformers", "yaml", "av")
+    script = WITHOUT.format(blocked=blocked, folder=str(tmp_path))
+    process = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+    assert "a.safetensors" in process.stdout and "enables motion" in process.stdout
+    assert "without the Python package PIL" in process.stdout
 
 
 def test_this_computer_is_described() -> None:

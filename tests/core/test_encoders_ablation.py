@@ -6,7 +6,8 @@ import torch
 from tora2.conditioning import EntityCondition, Tora2Conditioning
 from tora2.encoders.features import PictureFeatures
 from tora2.models.adapter import Tora2Adapter, Tora2Config
-from tora2.models.personalization import EXTRACTORS, LinearExtractor
+from tora2.models.config import EXTRACTORS
+from tora2.models.personalization import LinearExtractor
 
 LINEAR = [mode for mode in EXTRACTORS if mode != "dpe"]
 

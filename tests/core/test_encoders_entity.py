@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 from dataclasses import dataclass
 
 import pytest
@@ -11,17 +12,24 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from tora2 import scene
 from tora2.encoders.cache import FeatureCache
 from tora2.encoders.detection import LADDER, FaceChoice, Found
-from tora2.encoders.entity import MAX_PICTURES, Encoders, Entity, encode_entity
+from tora2.encoders.entity import (
+    MAX_PICTURES,
+    MAX_STRENGTH,
+    EncodedEntity,
+    Encoders,
+    encode_entity,
+)
 from tora2.encoders.entity_file import load_entity, save_entity
 from tora2.encoders.face import FaceEncoder
 from tora2.encoders.features import PictureFeatures
 from tora2.encoders.loading import load_encoders, note
 from tora2.encoders.pictures import Picture
 from tora2.encoders.protocols import Face
-from tora2.encoders.registry import EncoderEntry, entries, entry, register
-from tora2.encoders.routing import names_person, route, rungs
+from tora2.encoders.registry import EncoderEntry, entries, entry, face_entry, register
+from tora2.encoders.routing import KINDS, names_person, route, rungs
 from tora2.encoders.tiny import TinyEncoder, TinyEncoderConfig
 
 WHOLE = (0.0, 0.0, 100.0, 100.0)
@@ -229,7 +237,7 @@ def test_the_cache_on_disk_outlives_it_and_is_bounded(tmp_path) -> None:
 
 
 @pytest.fixture
-def entity() -> Entity:
+def entity() -> EncodedEntity:
     encoders, _ = _encoders(Face((20, 10, 30, 20), 0.8, ((20.0, 10.0),) * 5))
     return encode_entity(encoders, [_picture(), _picture(9)], "queen", strength=0.7, name="q")
 
@@ -248,7 +256,7 @@ def test_entities_survive_a_file(entity, tmp_path) -> None:
         kind, data = file.metadata()["modelspec.thumbnail"].split(",")
     assert kind == "data:image/jpeg;base64"
     assert Image.open(io.BytesIO(base64.b64decode(data))).size == (128, 128)
-    save_entity(Entity("word alone"), path)
+    save_entity(EncodedEntity("word alone"), path)
     assert load_entity(path).pictures == () and load_entity(path).word == "word alone"
 
 
@@ -278,6 +286,24 @@ def _rewritten(path, tensors=None, **changes) -> None:
         ({"pictures.0.prior": torch.full((2,), float("inf"))}, {}, "not finite"),
         ({"pictures.0.semantic": torch.zeros(2)}, {}, "expected .S, D."),
         ({"preview": torch.zeros(3)}, {}, "its preview is"),
+        *(
+            ({"preview": torch.zeros(*shape, dtype=torch.uint8)}, {}, "its preview is .* expected")
+            for shape in ((2, 1, 224, 224), (2, 7, 224, 224), (2, 3, 8, 8), (9, 3, 224, 224))
+        ),
+        ({"pictures.0.prior": torch.zeros(2).to(torch.float8_e4m3fn)}, {}, "'F8_E4M3', expected"),
+        ({"pictures.0.prior": torch.zeros(2, dtype=torch.int64)}, {}, "'I64', expected one of F64"),
+        ({"pictures.0.prior": torch.zeros(0)}, {}, "none of them empty"),
+        ({"pictures.0.semantic": torch.zeros(0, 3)}, {}, "none of them empty"),
+        ({"pictures.0.semantic": torch.zeros(5000, 1)}, {}, r"shape \[5000, 1\], expected"),
+        ({}, {"strength": 10**400}, "strength is an integer of 1329 bits|strength is inf"),
+        ({}, {"strength": -5}, "strength is -5, expected a number from 0 to 10"),
+        ({}, {"strength": 1e308}, r"strength is 1e\+308, expected"),
+        ({}, {"strength": True}, "strength is True"),
+        ({}, {"word": None}, "word is None, expected a text"),
+        ({}, {"word": "x" * 2000}, "word is 'xx.*expected a text of 0 to 1000"),
+        ({}, {"routings": [{}]}, r"routings\[0\] has no key"),
+        ({}, {"routings": {}}, "its routings is"),
+        ({}, {"entity": "[]"}, "it is .*expected an object"),
     ],
 )
 def test_damaged_entities_are_refused(entity, tmp_path, tensors, changes, message) -> None:
@@ -301,12 +327,27 @@ def test_other_entity_files_are_refused(entity, tmp_path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["queen.safetensors"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_strange_file_in_place_of_an_entity_is_named(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(ValueError, match="is a pipe, expected"):
+        load_entity(tmp_path / "pipe.safetensors")
+
+
+def test_an_entity_is_as_strong_as_a_scene_lets_it_be() -> None:
+    assert (MAX_STRENGTH, KINDS) == (scene.MAX_STRENGTH, scene.KINDS)
+    assert EncodedEntity("cat", strength=0).strength == 0
+    for strength in (-0.1, 10.5, 10**400):
+        with pytest.raises(ValueError, match="strength is .*expected a number from 0 to 10"):
+            EncodedEntity("cat", strength=strength)
+
+
 def test_an_entity_has_a_finite_strength_and_not_too_many_pictures() -> None:
     picture = PictureFeatures(torch.zeros(1, 2), torch.zeros(2), "object")
     with pytest.raises(ValueError, match="strength is inf"):
-        Entity("cat", strength=float("inf"))
+        EncodedEntity("cat", strength=float("inf"))
     with pytest.raises(ValueError, match="9 pictures"):
-        Entity("cat", (picture,) * 9)
+        EncodedEntity("cat", (picture,) * 9)
 
 
 def test_the_registry() -> None:
@@ -334,4 +375,8 @@ def test_what_is_missing_and_licences_are_told(monkeypatch) -> None:
     assert "facebook/dinov2-large" in encoders.notes[0]
     assert "python -m pip install insightface onnxruntime" in encoders.notes[1]
     assert note("face", entry("insightface"), "buffalo_l").startswith("Face: buffalo_l. ")
+    assert (face_entry("models/AuraFace-v1").name, face_entry("x").name) == (
+        "auraface",
+        "insightface",
+    )
     assert "non-commercial" in note("face", entry("insightface"))

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tora2.encoders import onnx as onnx_files
+from tora2.encoders import onnx_file
 from tora2.encoders.detection import LADDER, FaceChoice, choose, find
 from tora2.encoders.face import InsightFace, load_face
 from tora2.encoders.protocols import Face
@@ -270,11 +271,11 @@ def test_hostile_onnx_files_are_refused(folder, tmp_path) -> None:
         (inner_operator, "operator evil::Own"),
     ):
         with pytest.raises(ValueError, match=message):
-            onnx_files.check(changed(change))
+            onnx_file.check(changed(change))
     for content in (b"", b"\x80\x04cposix\nsystem\n", b"PK\x03\x04" + os.urandom(64)):
         file.write_bytes(content)
         with pytest.raises(ValueError, match="expected an ONNX file"):
-            onnx_files.check(file)
+            onnx_file.check(file)
     assert "evil" not in sys.modules
 
 

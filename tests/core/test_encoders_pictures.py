@@ -1,15 +1,17 @@
 """Pictures of every common kind become the same tensors; everything else is one sentence."""
 
 import io
+import os
 import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hostile_pictures import png, tiff
 from PIL import Image
 
-from tora2.encoders import pictures
+from tora2.encoders import picture_file, pictures
 from tora2.encoders.pictures import (
     Picture,
     content_box,
@@ -115,7 +117,7 @@ def test_alpha_of_every_kind_shows_white() -> None:
 def test_large_pictures_are_scaled_down_and_larger_ones_refused(monkeypatch) -> None:
     data = _encoded(_halves().resize((400, 200)), "JPEG")
     assert load_picture(data, max_side=100).size == (50, 100)
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 400 * 200 - 1)
+    monkeypatch.setattr(picture_file, "MAX_PIXELS", 400 * 200 - 1)
     with pytest.raises(ValueError, match="400x200 pixels"):
         load_picture(data, "holiday.jpg")
 
@@ -128,6 +130,73 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked() -> None:
     data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
     with pytest.raises(ValueError, match="bomb.png has .* expected at most 100 million"):
         load_picture(bytes(data), "bomb.png")
+
+
+def test_sides_are_bounded_as_well(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="99999999x1 pixels; expected sides of at most 100000"):
+        load_picture(png((99_999_999, 1), 8, 2, b""))
+
+
+def test_deep_grey_is_brought_to_eight_bits_in_strips(monkeypatch) -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (31, 40)).astype(np.uint16)
+    data = _encoded(Image.fromarray(values), "PNG")
+    whole = load_picture(data).rgb
+    assert np.array_equal(whole[0].numpy(), np.round(values * (255 / 65535)).astype(np.uint8))
+    sizes = []
+    paste = Image.Image.paste
+
+    def noted(image, strip, place):
+        sizes.append(strip.size)
+        paste(image, strip, place)
+
+    monkeypatch.setattr(pictures, "_STRIP", 160)
+    monkeypatch.setattr(Image.Image, "paste", noted)
+    assert torch.equal(load_picture(data).rgb, whole)
+    assert sizes == [(40, 4)] * 7 + [(40, 3)]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and devices")
+def test_pipes_and_devices_are_refused_unopened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "cat.png")  # opening it would wait for ever
+    with pytest.raises(ValueError, match=r"cat\.png is a pipe, expected"):
+        load_picture(tmp_path / "cat.png")
+    with pytest.raises(ValueError, match="/dev/zero is a device, expected"):
+        load_picture("/dev/zero")
+
+
+def test_a_file_may_have_a_limited_size_and_number_of_pieces(tmp_path: Path, monkeypatch) -> None:
+    file = tmp_path / "cat.png"
+    with file.open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    with pytest.raises(ValueError, match="has 1048576 MiB; expected .* of at most 512"):
+        load_picture(file)
+    file.write_bytes(b"GIF89a\x08\0\x08\0\0\0\0" + bytes(9999))  # skipped byte by byte
+    monkeypatch.setattr(picture_file, "_MAX_READS", 1000)
+    with pytest.raises(ValueError, match="no pixels are found in it"):
+        load_picture(file)
+
+
+def test_the_scans_of_a_jpeg_are_counted(tmp_path: Path) -> None:
+    data = _encoded(Image.new("L", (5000, 4000)), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    many = data[:-2] + data[last:-2] * 200 + data[-2:]
+    (tmp_path / "cat.jpg").write_bytes(many)
+    for source in (many, tmp_path / "cat.jpg"):
+        with pytest.raises(ValueError, match="5000x4000 pixels 101 times .* at most 100 scans"):
+            load_picture(source)
+    after = data + many[2:]  # what follows the end, such as a film, is not counted
+    assert load_picture(after).size == (1638, 2048)
+
+
+def test_tiles_are_no_larger_than_pictures() -> None:
+    entries = {256: 64, 257: 64, 258: 8, 259: 8, 262: 1, 277: 1, 324: -1, 325: 9}
+    with pytest.raises(ValueError, match="tiles of 40000x30000 pixels; expected at most 100"):
+        load_picture(tiff({**entries, 322: 40_000, 323: 30_000}, bytes(9)))
+
+
+def test_costly_decoders_get_fewer_pixels() -> None:
+    with pytest.raises(ValueError, match="9000x9000 pixels; expected at most 5 million"):
+        load_picture(b"P3\n9000 9000\n255\n" + b"0 " * 100)
 
 
 @pytest.mark.parametrize(

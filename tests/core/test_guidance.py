@@ -2,7 +2,7 @@
 
 import pytest
 
-from tora2.guidance import dynamic_guidance
+from tora2.sampling.guiders import dynamic_guidance
 
 # 50 steps, guidance 6, timesteps 999, 979, …: computed with the official code.
 FIRST = [2.2915, 2.5435, 6.9744, 6.4204, 2.7881, 4.2719, 1.0376, 4.1704, 1.6180, 6.9831]

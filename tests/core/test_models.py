@@ -1,5 +1,7 @@
 """Tora's and Tora2's parts: shapes, broadcasts, gradients, causality."""
 
+from dataclasses import fields
+
 import pytest
 import small
 import torch
@@ -149,6 +151,22 @@ def test_configuration_refuses_what_it_does_not_know() -> None:
     assert Tora2Config.from_dict(config.to_dict()) == config
 
 
+@pytest.mark.parametrize("name", [f.name for f in fields(Tora2Config)])
+@pytest.mark.parametrize("value", [None, "x", -1, 2**70, [], {}, float("nan"), True, ["a"] * 3])
+def test_configuration_refuses_values_that_no_field_can_have(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=name):
+        Tora2Config.preset("tiny", **{name: value})
+
+
+def test_configuration_bounds_what_multiplies() -> None:
+    with pytest.raises(ValueError, match="extractor_blocks is 16 for 200 layers"):
+        Tora2Config(layers=200, extractor_blocks=16)
+    with pytest.raises(ValueError, match="dim is 48, expected a multiple of 32"):
+        Tora2Config(dim=48, capabilities=("motion",))
+    assert Tora2Config(dim=48, capabilities=("appearance",)).enabled == ("appearance",)
+    assert Tora2Config(binder="none").enabled == ("motion", "appearance")
+
+
 def test_autoencoder_is_causal_and_keeps_the_frame_count() -> None:
     torch.manual_seed(0)
     vae = PatchAutoencoder(PatchAutoencoderConfig(width=16, layers=1, pixel_channels=4)).eval()
@@ -162,5 +180,5 @@ def test_autoencoder_is_causal_and_keeps_the_frame_count() -> None:
         one, two = vae.decode(a), vae.decode(b)
     assert one.shape == video.shape
     assert torch.equal(one[:, :, :5], two[:, :, :5])
-    with pytest.raises(ValueError, match="1 \\+ 4k frames"):
+    with pytest.raises(ValueError, match="24x16 with 8 frames, expected 4k \\+ 1"):
         vae.encode(video[:, :, :8])

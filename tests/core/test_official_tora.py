@@ -27,9 +27,9 @@ from torch import Tensor
 from tora2.backbone import load_transformer, predict
 from tora2.checkpoints import load_adapter
 from tora2.conditioning import Tora2Conditioning
-from tora2.guidance import dynamic_guidance
 from tora2.latents import encode_video
-from tora2.sampling import make_scheduler, sample_latents
+from tora2.sampling import Dynamic, make_scheduler, sample_latents
+from tora2.sampling.guiders import dynamic_guidance
 from tora2.trajectory import Tracks
 from tora2.trajectory.flow import flow_map, flow_rgb
 from tora2.trajectory.tora import resample
@@ -286,8 +286,7 @@ def test_sampling(
         normal("negative 1", (1, 226, 40)) if kind == "t2v" else None,
         Tora2Conditioning.build(adapter, motion),
         steps=5 if kind == "t2v" else 4,
-        guidance=6.0,
-        dynamic=kind == "t2v",
+        guider=Dynamic(6.0),
         image_latents=image_latents,
         generator=generator,
     )

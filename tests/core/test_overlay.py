@@ -1,13 +1,17 @@
 """Overlays: ink where the paths are, untouched pixels everywhere else, legible on any ground."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from tora2.overlay import contact_sheet, draw_tracks, track_colors
+from tora2.overlay import Painter, contact_sheet, draw_tracks, track_colors
 from tora2.trajectory import Tracks, parse
 
+ROOT = Path(__file__).parents[2]
 RED, BLUE = "#ff0000", (0.0, 0.0, 1.0)
 MID = 0.5
 
@@ -227,3 +231,35 @@ def test_contact_sheet_shows_the_first_and_the_last_frame() -> None:
     torch.testing.assert_close(sheet[::10, ::20, 0].flatten(), frames[:, 0, 0, 0])
     with pytest.raises(ValueError, match="columns, rows, gap are 0, 1, 4"):
         contact_sheet(frames, 0)
+
+
+PEAK = """
+import resource, sys, torch
+from tora2.overlay import draw_tracks, memory
+from tora2.trajectory import Tracks
+
+frames, side = 65, 512
+points = torch.linspace(0, side, frames)[None, :, None].expand(1, frames, 2)
+tracks = Tracks(points, torch.ones(1, frames) > 0, torch.zeros(1).long(), side, side, frames)
+video = torch.full((1, 1, 1, 3), 0.5).expand(frames, side, side, 3)
+once = Tracks(points[:, :1], tracks.visible[:, :1], tracks.entity, side, side, 1)
+draw_tracks(video[:1], once, ["red"])
+unit = 1 if sys.platform == "darwin" else 1024
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+draw_tracks(video, tracks, ["red"])
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before) / memory(65, side, side))
+"""
+
+
+def test_drawing_takes_the_memory_that_is_announced() -> None:
+    pytest.importorskip("resource", reason="needs a Unix")
+    made = subprocess.run([sys.executable, "-c", PEAK], cwd=ROOT, capture_output=True, text=True)
+    assert float(made.stdout) < 1.05, made.stderr
+
+
+def test_a_single_frame_of_a_video_is_drawn_alone() -> None:
+    whole = draw_tracks(grey(), RIGHTWARDS, [RED])
+    painter, frame = Painter((60, 120), RIGHTWARDS, [RED]), grey(1)[0]
+    painter.draw(0)
+    painter.draw(1, frame)
+    assert torch.equal(frame, whole[1])

@@ -1,4 +1,4 @@
-"""The preset `5b` has the sizes that METHOD and Tora's files give."""
+"""The preset `5b` has the sizes of the paper's lineage and of Tora's files."""
 
 import pytest
 import torch

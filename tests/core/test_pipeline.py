@@ -1,10 +1,11 @@
 """The pipeline on a CogVideoX folder in diffusers' layout with Tora's parts, small and random."""
 
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import small
 import torch
 from torch import Tensor
 
@@ -13,9 +14,6 @@ from tora2.pipeline import Tora2Pipeline
 from tora2.scene import Flow, Sampling, Scene, Window
 from tora2.trajectory import parse, sample
 from tora2.trajectory.flow import flow_map, flow_rgb
-
-sys.path.insert(0, str(Path(__file__).parent))
-import small  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +76,15 @@ def test_the_flow_is_drawn_before_the_noise_as_upstream_does(
     for got, feature in zip(drawn["conditioning"].features, expected, strict=True):
         assert torch.allclose(got, feature, atol=1e-5)
     assert torch.equal(drawn["noise"], torch.randn(1, 16, 2, 4, 6, generator=generator))
+
+
+def test_a_track_of_an_entity_that_is_not_there_is_refused(pipeline: Tora2Pipeline) -> None:
+    """Also where a scene was put together in Python, whose parts nobody has checked."""
+    path = {"id": "a", "entity": "cat", "points": [{"x": 0.1, "y": 0.2}]}
+    size = {"version": 1, "width": 48, "height": 32, "frames": 5}
+    document = parse({**size, "entities": [{"id": "cat"}], "tracks": [path]})
+    with pytest.raises(ValueError, match="'a' belongs to entity 'cat', expected .*it has none"):
+        pipeline(replace(scene(), trajectories=document))
 
 
 def test_by_default_it_is_the_mean_and_a_seed_means_the_same_noise(

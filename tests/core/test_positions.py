@@ -7,7 +7,8 @@ import small
 import torch
 from torch import Tensor
 
-from tora2.backbone import check_positions, load_transformer, predict, rotary_embedding
+from tora2.backbone import load_transformer, predict
+from tora2.backbones.cogvideox import BACKBONE, rotary_embedding
 
 FRAMES, HEIGHT, WIDTH, TEXT = 3, 4, 6, 6
 
@@ -51,10 +52,12 @@ def test_it_is_diffusers_own_forward(model, frames: int) -> None:
 
 @pytest.mark.parametrize("latent", [(2, 4, 6), (4, 4, 6), (3, 6, 6), (3, 4, 4)])
 def test_other_sizes_are_refused_where_a_video_is_made(model, latent: tuple) -> None:
-    check_positions(model, (FRAMES, HEIGHT, WIDTH))
-    check_positions(small.transformer(), latent)
-    with pytest.raises(ValueError, match="learned its positions at 48x32 with 9; use that, or"):
-        check_positions(model, latent)
+    BACKBONE.check_size(model, FRAMES, HEIGHT, WIDTH)
+    BACKBONE.check_size(small.transformer(), *latent)
+    with pytest.raises(
+        ValueError, match="learned its positions at 48x32 with 9 frames; use that, or"
+    ):
+        BACKBONE.check_size(model, *latent)
 
 
 def test_without_them_the_model_takes_other_sizes(model, tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """The denoising loop: exact solutions, guidance, windows, cancelling."""
 
+from typing import Any
+
 import pytest
 import small
 import torch
+from torch import Tensor
 
-import tora2.sampling as sampling
+import tora2.sampling.loop as loop
 from tora2.conditioning import Tora2Conditioning
-from tora2.sampling import make_scheduler, sample_latents
+from tora2.sampling import Branch, ClassifierFree, Dynamic, make_scheduler, sample_latents
+from tora2.sampling.guiders import dynamic_guidance
 from tora2.scene import Window
 
 SHAPE = (1, 16, small.LATENT_FRAMES, small.SIDE, small.SIDE)
@@ -28,7 +32,7 @@ def known_velocity(mean: float, deviation: float) -> object:
 
 @pytest.mark.parametrize("name", ["dpm", "ddim"])
 def test_schedulers_reach_a_known_gaussian(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "predict", known_velocity(0.7, 0.5))
+    monkeypatch.setattr(loop, "predict", known_velocity(0.7, 0.5))
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(1, 16, 8, 16, 16, generator=generator)
     text = torch.zeros(1, 1, 1)
@@ -52,7 +56,7 @@ def run(conditioning: Tora2Conditioning | None = None, **options: object) -> tor
     noise = torch.randn(SHAPE, generator=generator)
     text = torch.randn(1, 6, small.TEXT, generator=generator)
     negative = torch.randn(1, 6, small.TEXT, generator=generator)
-    settings = {"steps": 4, "guidance": 2.0, **options}
+    settings = {"steps": 4, "guider": ClassifierFree(2.0), **options}
     scheduler = make_scheduler(str(settings.pop("scheduler", "ddim")))
     return sample_latents(
         MODEL, scheduler, noise, text, negative, conditioning, generator=generator, **settings
@@ -76,17 +80,69 @@ def test_a_seed_gives_the_same_latents_and_another_scheduler_others() -> None:
 
 def test_guidance_one_does_not_run_the_negative_half(monkeypatch: pytest.MonkeyPatch) -> None:
     batches = []
-    true_predict = sampling.predict
+    true_predict = loop.predict
 
     def counting(transformer: object, x: torch.Tensor, *rest: object) -> torch.Tensor:
         batches.append(len(x))
         return true_predict(transformer, x, *rest)
 
-    monkeypatch.setattr(sampling, "predict", counting)
-    run(guidance=1.0)
-    run(guidance=3.0)
-    run(guidance=1.0, dynamic=True)
+    monkeypatch.setattr(loop, "predict", counting)
+    run(guider=ClassifierFree(1.0))
+    run(guider=ClassifierFree(3.0))
+    run(guider=Dynamic(1.0))
     assert batches == [1] * 4 + [2] * 4 + [2] * 4
+
+
+class Apart:
+    """Motion and appearance at scales of their own: four runs, of which two share conditions."""
+
+    def branches(self, context: Tensor, negative: Tensor | None, conditioning: Any) -> list[Branch]:
+        nothing, moved = conditioning.scaled(0, 0), conditioning.scaled(1, 0)
+        return [
+            Branch(negative, nothing),
+            Branch(context, nothing),
+            Branch(context, moved),
+            Branch(context, conditioning),
+        ]
+
+    def combine(self, predictions: list[Tensor], steps: int, timestep: float) -> Tensor:
+        empty, text, moved, full = predictions
+        return empty + 2 * (text - empty) + 3 * (moved - text) + 5 * (full - moved)
+
+
+def test_a_guider_may_run_branches_of_different_conditions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batches = []
+    true_predict = loop.predict
+
+    def counting(transformer: object, x: Tensor, *rest: Any) -> Tensor:
+        batches.append((len(x), rest[2].motion_strength, rest[2].appearance_strength))
+        return true_predict(transformer, x, *rest)
+
+    monkeypatch.setattr(loop, "predict", counting)
+    given = conditions()
+    got = run(given, steps=1, guider=Apart())
+    assert batches == [(2, 0, 0), (1, 1, 0), (1, 1, 1)]
+
+    # One step of DDIM is linear in the prediction, so the scales act on the latents themselves.
+    def alone(scale: float, motion: float, appearance: float) -> Tensor:
+        active = given.scaled(motion, appearance)
+        return run(active, steps=1, guider=ClassifierFree(scale))
+
+    empty, text, moved, full = (alone(*x) for x in ((0, 0, 0), (1, 0, 0), (1, 1, 0), (1, 1, 1)))
+    expected = empty + 2 * (text - empty) + 3 * (moved - text) + 5 * (full - moved)
+    assert torch.allclose(got, expected, atol=1e-4)
+
+
+def test_guidance_is_the_formula_to_the_last_bit() -> None:
+    generator = torch.Generator().manual_seed(0)
+    without, with_text = torch.randn(2, *SHAPE, generator=generator)
+    guided = ClassifierFree(6.0).combine([without, with_text], 50, 999.0)
+    assert torch.equal(guided, without + 6.0 * (with_text - without))
+    dynamic = Dynamic(6.0).combine([without, with_text], 50, 979.0)
+    scale = dynamic_guidance(6.0, 50, 979.0)
+    assert torch.equal(dynamic, without + scale * (with_text - without))
 
 
 def test_windows_switch_conditions_off_outside() -> None:
@@ -121,8 +177,8 @@ def test_image_latents_are_concatenated_for_image_to_video() -> None:
     noise, image = torch.randn(SHAPE), torch.randn(SHAPE)
     text = torch.randn(1, 6, small.TEXT)
     scheduler = make_scheduler("ddim")
-    a = sample_latents(model, scheduler, noise, text, steps=2, guidance=1.0, image_latents=image)
-    b = sample_latents(model, scheduler, noise, text, steps=2, guidance=1.0, image_latents=-image)
+    a = sample_latents(model, scheduler, noise, text, steps=2, image_latents=image)
+    b = sample_latents(model, scheduler, noise, text, steps=2, image_latents=-image)
     assert a.shape == SHAPE and not torch.equal(a, b)
 
 

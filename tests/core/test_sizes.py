@@ -81,7 +81,6 @@ def pipeline(dtype: torch.dtype, image: bool = False, vae: Any = None) -> Tora2P
         text_encoder=make_text_encoder(SHAPE),
         tokenizer=make_tokenizer(SHAPE.text_tokens),
         adapter=motion_parts(),
-        encoder=None,
         info=ModelInfo(text_tokens=SHAPE.text_tokens),
     )
     made.to("cpu", dtype)

@@ -236,7 +236,7 @@ def test_check_value_of_opencv() -> None:
 
 
 def upstream_path(points: list[tuple[int, int]], frames: int) -> list[tuple[int, int]]:
-    """A second reading of TORA_FACTS 1.2, point by point."""
+    """A second reading of what upstream does with points, one by one."""
     if len(points) > frames:
         return points[:: len(points) // frames][:frames]
     missing, segments = frames - len(points), len(points) - 1

@@ -1,7 +1,11 @@
 """Files of other tools: read to exactly their points, written, refused with file and line."""
 
+import errno
+import itertools
 import json
 import logging
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +251,35 @@ def test_several_files_must_all_be_toras(tmp_path: Path) -> None:
         load([])
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "absent.txt")
+
+
+MANY = loads(json.dumps([[[n, n], [n + 9, n]] for n in range(12)]), **SIZE)
+
+
+def test_tora_files_appear_all_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fills at the ninth file, or it cannot take its place: what was there stays."""
+    write(tmp_path / "path-3.txt", "mine")
+    write(tmp_path / "path-12.txt", "mine as well")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def failing(function: Callable[..., Any], wanted: str) -> Callable[..., Any]:
+        calls = itertools.count(1)
+
+        def called(*arguments: Any, **options: Any) -> Any:
+            if wanted in str(arguments[0]) and next(calls) == 9:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return function(*arguments, **options)
+
+        return called
+
+    for owner, name in ((Path, "write_bytes"), (os, "replace")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, failing(getattr(owner, name), "path-"))
+            with pytest.raises(OSError, match="No space left"):
+                save(MANY, tmp_path / "path.txt")
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert len(save(MANY, tmp_path / "path.txt")) == 12
+    assert len(list(tmp_path.iterdir())) == 12
 
 
 def test_save_refuses_unknown_formats(tmp_path: Path) -> None:

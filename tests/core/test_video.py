@@ -1,5 +1,6 @@
 """Videos: what is written is read back, whole or not at all; refusals in a sentence."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tora2.video import as_uint8, read_video, write_video
+from tora2 import video
+from tora2.video import as_uint8, frames_of, open_video, read_video, write_video
 
 COLORS = torch.tensor([[230, 40, 30], [20, 200, 60], [40, 60, 230], [240, 230, 20]])
 
@@ -130,3 +132,81 @@ def test_reading_refuses_a_video_cut_short(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:300])
     with pytest.raises(ValueError, match="expected a video file"):
         read_video(file)
+
+
+def test_frames_come_one_by_one(tmp_path: Path) -> None:
+    file = tmp_path / "a.mp4"
+    write_video(file, torch.rand(5, 32, 48, 3), 8)
+    whole, _ = read_video(file)
+    assert torch.equal(torch.stack(list(frames_of(file))), whole)
+    with open_video(file) as opened:
+        assert (opened.fps, opened.size) == (8.0, (32, 48))
+        assert torch.equal(next(opened.frames), whole[0])
+    whole[0] = 0  # it can be written to
+
+
+def test_reading_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.mp4"
+    write_video(file, torch.rand(5, 32, 48, 3), 8)
+    assert len(read_video(file, max_frames=5)[0]) == 5
+    with pytest.raises(ValueError, match=r"a\.mp4 has more than 4 frames of 48x32"):
+        read_video(file, max_frames=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(video, "MAX_MEMORY", 3 * 32 * 48 * 2)
+        with pytest.raises(ValueError, match="more than 2 frames"):
+            read_video(file)
+        assert len(list(frames_of(file))) == 5
+    with monkeypatch.context() as patch:
+        patch.setattr(video, "MAX_SIDE", 40)
+        with pytest.raises(ValueError, match="is 48x32 pixels, expected sides of at most 40"):
+            read_video(file)
+    monkeypatch.setattr(video, "MAX_BYTES", 100)
+    with pytest.raises(ValueError, match="expected a video of at most 0"):
+        read_video(file)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and devices")
+def test_pipes_and_devices_are_no_videos(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(ValueError, match=r"a\.mp4 is a pipe, expected"):
+        read_video(tmp_path / "a.mp4")
+    with pytest.raises(ValueError, match="/dev/zero is a device, expected"):
+        next(frames_of("/dev/zero"))
+
+
+def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
+    write_video(tmp_path / "other.mp4", quarters(), 8)
+    lists = {
+        "a.txt": "ffconcat version 1.0\nfile other.mp4\n",
+        "a.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.mp4\n#EXT-X-ENDLIST\n",
+    }
+    for name, content in lists.items():
+        (tmp_path / name).write_text(content)
+        with pytest.raises(ValueError, match="expected a video file"):
+            read_video(tmp_path / name)
+
+
+def test_frames_of_several_sizes_and_sounds_are_refused(tmp_path: Path) -> None:
+    import av
+
+    file = tmp_path / "a.h264"
+    parts = []
+    for size in (32, 64):
+        write_video(tmp_path / "part.mp4", quarters(3, size), 8)
+        with av.open(str(tmp_path / "part.mp4")) as source, av.open(str(file), "w") as target:
+            stream = target.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    target.mux(packet)
+        parts.append(file.read_bytes())
+    file.write_bytes(b"".join(parts))
+    with pytest.raises(ValueError, match="changes from 32x32 to 64x64 pixels"):
+        read_video(file)
+    with av.open(str(tmp_path / "a.mkv"), "w") as sound:
+        stream = sound.add_stream("pcm_s16le", rate=44100, layout="mono")
+        frame = av.AudioFrame(format="s16", layout="mono", samples=1024)
+        frame.sample_rate = 44100
+        sound.mux(stream.encode(frame))
+    with pytest.raises(ValueError, match="has no video stream"):
+        read_video(tmp_path / "a.mkv")

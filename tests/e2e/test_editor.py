@@ -165,3 +165,14 @@ def test_full_screen_keeps_the_hosts_undo(graph: Graph) -> None:
     graph.press("Escape", "Escape")
     assert graph.find(".tora2-page").count() == 0
     assert graph.find(".tora2-mount .tora2-canvas").count() == 1
+
+
+def test_a_second_copy_of_the_pack_is_told_of_and_left_out(graph: Graph) -> None:
+    said: list[str] = []
+    graph.page.on("console", lambda line: said.append(f"{line.type}: {line.text}"))
+    graph.page.evaluate("import('/extensions/tora2/host.mjs?a-second-copy')")
+    graph.settle()
+    (warning,) = [line for line in said if "Tora2" in line]
+    assert warning.startswith("warning: ") and "?a-second-copy" in warning
+    graph.add()
+    assert graph.find(".tora2-canvas").count() == 1

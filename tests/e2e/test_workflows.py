@@ -95,21 +95,23 @@ def check_demo(frames: torch.Tensor, prompt: dict[str, Any]) -> None:
         assert error < 0.10 * 96, f"{words[place]} is {error:.1f} px off its path"
 
 
+LONG = 900
+
+
 def interrupted(server: Any, prompt: dict[str, Any], moment: Any) -> None:
     run = server.run(prompt, lambda message: "/interrupt" if moment(message) else None)
     assert run.outcome == "execution_interrupted"
-    # Two seconds on an idle machine; the bound only tells an interrupt from running to the end.
-    assert run.seconds < 20
+    assert not [done for done in run.of("progress") if done["value"] == done["max"] == LONG]
 
 
 def test_interrupt_while_sampling(server: Any) -> None:
     prompt = twin("tora2_trajectories_only")
     sampler = next(k for k, v in prompt.items() if v["class_type"] == "Tora2Sampler")
-    prompt[sampler]["inputs"] |= {"steps": 900, "seed": 5}
+    prompt[sampler]["inputs"] |= {"steps": LONG, "seed": 5}
     interrupted(
         server,
         prompt,
-        lambda m: m["type"] == "progress" and m["data"]["max"] == 900 and m["data"]["value"] > 2,
+        lambda m: m["type"] == "progress" and m["data"]["max"] == LONG and m["data"]["value"] > 2,
     )
     assert server.run(twin("tora2_trajectories_only")).outcome == "execution_success"
 

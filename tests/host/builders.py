@@ -5,10 +5,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import small
 import torch
 from diffusers import CogVideoXTransformer3DModel
 
 from tora2.checkpoints import convert_transformer
+from tora2.geometry import COGVIDEOX
 
 Pack = Callable[[str], ModuleType]
 
@@ -16,28 +18,24 @@ LAYERS, HEADS, TEXT = 3, 2, 24
 
 
 def transformer(
-    in_channels: int = 16, learned: bool = False, strength: float = 2.0, seed: int = 0
+    in_channels: int = 16, learned: bool = False, strength: float = 2.0
 ) -> CogVideoXTransformer3DModel:
     """A CogVideoX-1.0 transformer whose attention is sharp enough for positions to matter."""
-    torch.manual_seed(seed)
     sizes = {"sample_width": 12, "sample_height": 8, "sample_frames": 9} if learned else {}
-    model = CogVideoXTransformer3DModel(
+    model = small.transformer(
         num_attention_heads=3 if learned else HEADS,  # the host's sine table wants thirds
         attention_head_dim=64,
         in_channels=in_channels,
-        out_channels=16,
-        time_embed_dim=32,
         text_embed_dim=TEXT,
+        max_text_seq_length=226,
         num_layers=LAYERS,
-        use_rotary_positional_embeddings=True,
         use_learned_positional_embeddings=learned,
         **sizes,
-    ).eval()
+    )
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
             torch.nn.init.normal_(parameter, std=0.1)
-        if "norm_q" in name or "norm_k" in name:
-            parameter.data.mul_(strength)
+    small.sharpen(model, strength)
     if learned:
         model.patch_embed.pos_embedding.data.normal_(std=0.5)
     return model.requires_grad_(False)
@@ -79,11 +77,7 @@ def adapter(pack: Pack, seed: int = 1, **changes: Any) -> Any:
         contrastive_dim=8,
         **changes,
     )
-    made = module.Tora2Adapter(config).eval().requires_grad_(False)
-    for parameter in made.parameters():
-        if not parameter.data.any():
-            parameter.data.normal_(std=0.3 if parameter.ndim == 0 else 0.05)
-    return made
+    return small.wake(module.Tora2Adapter(config).eval().requires_grad_(False), std=0.05)
 
 
 def picture(pack: Pack, seed: int) -> Any:
@@ -115,17 +109,18 @@ def bound(
     latent: tuple[int, int, int] = (3, 8, 12),
     motion: bool = True,
     entities: bool = True,
+    strengths: tuple[float, float] = (1.0, 1.0),
 ) -> Any:
     """A bound conditioning for latents of (frames, height, width), with two entities."""
     conditioning = pack("tora2.conditioning")
     frames, height, width = latent
-    size = (8 * width, 8 * height, 4 * frames - 3)
+    size = (COGVIDEOX.spatial * width, COGVIDEOX.spatial * height, COGVIDEOX.video_frames(frames))
     generator = torch.Generator().manual_seed(3)
     given = [
         conditioning.EntityCondition(
-            (picture(pack, seed),), torch.randn(2, TEXT, generator=generator)
+            (picture(pack, seed),), torch.randn(2, TEXT, generator=generator), strength
         )
-        for seed in (4, 5)
+        for seed, strength in zip((4, 5), strengths, strict=True)
     ]
     motion_latent = torch.randn(1, 16, frames, height, width, generator=generator)
     built = conditioning.Tora2Conditioning.build(
@@ -143,6 +138,7 @@ def bound(
 def random_tiny(folder: Path) -> Any:
     """A model folder of the bundled model's shape with random weights; the library's pipeline."""
     from tora2.data.spritebind.vocabulary import make_tokenizer
+    from tora2.encoders.entity import Encoders
     from tora2.encoders.tiny import TinyEncoder, TinyEncoderConfig
     from tora2.models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
     from tora2.pipeline import ModelInfo, Tora2Pipeline
@@ -161,7 +157,7 @@ def random_tiny(folder: Path) -> Any:
         text_encoder=make_text_encoder(config.transformer),
         tokenizer=make_tokenizer(config.transformer.text_tokens),
         adapter=make_adapter(config),
-        encoder=TinyEncoder(TinyEncoderConfig()),
+        encoders=Encoders(joint=TinyEncoder(TinyEncoderConfig())),
         info=ModelInfo(
             width=96,
             height=96,
@@ -173,8 +169,6 @@ def random_tiny(folder: Path) -> Any:
         ),
     )
     for part in (pipeline.transformer, pipeline.adapter):
-        for parameter in part.parameters():
-            if not parameter.data.any():
-                parameter.data.normal_(std=0.3 if parameter.ndim == 0 else 0.05)
+        small.wake(part, std=0.05)
     pipeline.save_pretrained(folder)
     return Tora2Pipeline.from_pretrained(folder)

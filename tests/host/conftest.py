@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,31 +14,10 @@ import torch
 REPOSITORY = Path(__file__).parents[2]
 
 
-def find_host() -> Path | None:
-    """COMFYUI_PATH, else the folder above custom_nodes/, else comfy-cli's default workspace."""
-    places = [REPOSITORY.parents[1], Path.home() / "comfy" / "ComfyUI"]
-    if "COMFYUI_PATH" in os.environ:
-        places = [Path(os.environ["COMFYUI_PATH"])]
-    return next((p for p in places if (p / "comfy" / "model_patcher.py").is_file()), None)
-
-
-HOST = find_host()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if HOST is None:
-        reason = "no ComfyUI found: set COMFYUI_PATH to a checkout"
-        for item in items:
-            if Path(__file__).parent in item.path.parents:
-                item.add_marker(pytest.mark.skip(reason=reason))
-
-
 @pytest.fixture(scope="session", autouse=True)
-def host(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def host(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The host's `nodes` module, with the pack loaded as the server would load it."""
-    if HOST is None:
-        pytest.skip("no ComfyUI found")
-    sys.path.insert(0, str(HOST))
+    sys.path.insert(0, str(comfyui))
     import comfy.options
 
     comfy.options.enable_args_parsing(False)

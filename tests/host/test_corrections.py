@@ -1,16 +1,11 @@
 """Each correction of the native CogVideoX: needed, sufficient, and absent where not needed."""
 
-import sys
-from pathlib import Path
-
+import builders
 import pytest
 import torch
+from test_equality import corrected, error, host_velocity, inputs
 
-sys.path.insert(0, str(Path(__file__).parent))
-import builders  # noqa: E402
-from test_equality import corrected, error, host_velocity, inputs  # noqa: E402
-
-from tora2.backbone import predict  # noqa: E402
+from tora2.backbone import predict
 
 ROTARY = "diffusion_model._get_rotary_emb"
 EMBED = "diffusion_model.patch_embed.forward"

@@ -48,6 +48,19 @@ def test_junk_is_refused_before_a_run(node: Any, value: Any, complaint: str) -> 
     assert complaint in node.validate_inputs(document=value)
 
 
+def test_four_megabytes_of_keys_are_refused_in_one_pass(host: Any, node: Any) -> None:
+    """Inputs are validated on the server's event loop, where nothing may take long."""
+    keys = [f"k{number}" for number in range(250_000)]
+    text = "{" + ",".join(f'"{key}":0' for key in (*keys, keys[-1])) + "}"
+    assert "'k249999' occurs twice" in node.validate_inputs(document=text)
+    assert "too long" in node.validate_inputs(document=text + " " * (4 * 2**20 - len(text) + 1))
+    assert "unknown key 'k0'" in node.validate_inputs(
+        document={"version": 1} | dict.fromkeys(keys, 0)
+    )
+    importer = host.NODE_CLASS_MAPPINGS["Tora2ImportTrajectories"]
+    assert "'k249999' occurs twice" in importer.validate_inputs(text=text, file="none")
+
+
 @pytest.mark.parametrize("value", [DOCUMENT, None, ""])
 def test_documents_and_nothing_yet_are_fine(node: Any, value: Any) -> None:
     assert node.validate_inputs(document=value) is True

@@ -3,16 +3,13 @@
 import importlib.util
 import inspect
 import json
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import builders
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-import builders  # noqa: E402
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 NODES = ("Tora2LoadEncoders", "Tora2EncodeEntity", "Tora2SaveEntity", "Tora2LoadEntity")
@@ -222,6 +219,9 @@ def test_pictures_masks_and_files_through_the_nodes(pack, host, entities, encode
     assert torch.equal(preview_again, preview)
     assert entities.Tora2LoadEntity.fingerprint_inputs(file=choices[0], word="", strength=1.0)
 
+    with pytest.raises(ValueError, match="strength is 20.0, expected a number from 0 to 10"):
+        entities.Tora2LoadEntity.execute(choices[0], strength=20.0)
+
     alone, blank, report = encode("cat", "auto", 1.0).result
     assert alone.pictures == () and float(blank.min()) == 1 and "0 pictures" in report
     with pytest.raises(ValueError, match="images are given without encoders"):
@@ -264,9 +264,9 @@ def test_widget_values_are_not_trusted(host, node: str, inputs: dict, message: s
 
 
 @pytest.mark.parametrize(
-    "name", ["../../etc/passwd [output]", "a.txt [output]", "../x", "/etc/passwd"]
+    "name", ["../../etc/passwd [output]", "a.txt [output]", "../x", "/etc/passwd", None, 7]
 )
-def test_entity_files_stay_in_their_folders(pack, name: str) -> None:
+def test_entity_files_stay_in_their_folders(pack, name: object) -> None:
     with pytest.raises(ValueError, match="file is .* folder"):
         pack("nodes.host.entity_files").locate(name)
 

@@ -1,17 +1,13 @@
 """The host's MODEL gives what tora2.backbone gives: same weights, noise and conditions."""
 
-import sys
-from pathlib import Path
 from typing import Any
 
+import builders
 import pytest
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parent))
-import builders  # noqa: E402
-
-from tora2.backbone import predict  # noqa: E402
+from tora2.backbone import predict
 
 
 def host_velocity(
@@ -63,7 +59,7 @@ def test_conditions_give_the_library_s_prediction(
     bound = builders.bound(pack, made, motion=motion, entities=entities)
     injection = pack("nodes.host.injection")
     model = injection.inject(
-        corrected(pack, reference), bound, injection.Span(0.7), injection.Span(0.9)
+        corrected(pack, reference), bound, injection.Window(0.7), injection.Window(0.9)
     )
     latents, context = inputs()
     conditioning = bound.conditioning.scaled(0.7, 0.9)

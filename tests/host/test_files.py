@@ -1,14 +1,11 @@
 """Model files in the host's folders: its own, those of extra_model_paths.yaml, and none at all."""
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Any
 
+import builders
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-import builders  # noqa: E402
 
 
 @pytest.fixture

@@ -1,18 +1,14 @@
 """The injection as a citizen of the host: isolated, undone, windowed, in every sampler."""
 
-import sys
-from pathlib import Path
 from typing import Any
 
+import builders
 import pytest
 import torch
+from test_equality import corrected, error, host_velocity, inputs
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parent))
-import builders  # noqa: E402
-from test_equality import corrected, error, host_velocity, inputs  # noqa: E402
-
-from tora2.backbone import predict  # noqa: E402
+from tora2.backbone import predict
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +29,7 @@ def sampled(model: Any, seed: int = 0, cfg: float = 4.0, frames: int = 3, batch:
 
 def injected(pack: builders.Pack, model: Any, seed: int = 1, **options: Any) -> Any:
     injection = pack("nodes.host.injection")
-    spans = [options.pop(name, injection.Span()) for name in ("motion_span", "appearance_span")]
+    spans = [options.pop(name, injection.Window()) for name in ("motion_span", "appearance_span")]
     bound = builders.bound(pack, builders.adapter(pack, seed), **options)
     return injection.inject(model, bound, *spans)
 
@@ -46,7 +42,7 @@ def test_text_only_is_exactly_the_corrected_model(pack: builders.Pack, reference
 
 def test_strength_zero_is_exactly_the_corrected_model(pack: builders.Pack, reference: Any) -> None:
     model = corrected(pack, reference)
-    span = pack("nodes.host.injection").Span
+    span = pack("tora2.scene").Window
     off = injected(pack, model, motion_span=span(0.0), appearance_span=span(0.0))
     assert torch.equal(sampled(off), sampled(model))
 
@@ -85,15 +81,39 @@ def test_two_on_one_model_add_up(pack: builders.Pack, reference: Any) -> None:
     made = builders.adapter(pack)
     injection = pack("nodes.host.injection")
     model = corrected(pack, reference)
-    whole = injection.inject(model, builders.bound(pack, made), injection.Span(), injection.Span())
+    whole = injection.inject(
+        model, builders.bound(pack, made), injection.Window(), injection.Window()
+    )
     motion = injection.inject(
-        model, builders.bound(pack, made), injection.Span(), injection.Span(0.0)
+        model, builders.bound(pack, made), injection.Window(), injection.Window(0.0)
     )
     both = injection.inject(
-        motion, builders.bound(pack, made), injection.Span(0.0), injection.Span()
+        motion, builders.bound(pack, made), injection.Window(0.0), injection.Window()
     )
     assert error(sampled(both), sampled(whole)) < 1e-5
     assert len(both.get_additional_models()) == 2
+
+
+def test_an_entity_s_strength_has_no_jumps(pack: builders.Pack, reference: Any) -> None:
+    """From left out at 0 to as trained at 1, in the host as in the library."""
+    model = corrected(pack, reference)
+
+    def at(strength: float) -> Tensor:
+        return sampled(injected(pack, model, strengths=(1.0, strength)))
+
+    out, full = at(0.0), at(1.0)
+    assert torch.equal(full, sampled(injected(pack, model)))
+    assert error(at(1e-6), out) < 1e-4 and error(at(1 - 1e-6), full) < 1e-4
+    assert error(at(0.5 + 1e-6), at(0.5)) < 1e-4
+    ways = [error(at(strength), out) for strength in (1e-6, 0.1, 0.4, 1.0)]
+    assert ways == sorted(ways) and ways[-1] > 1e-2
+
+    latents, context = inputs()
+    bound = builders.bound(pack, builders.adapter(pack), strengths=(0.3, 0.6))
+    span = pack("nodes.host.injection").Span()
+    patched = pack("nodes.host.injection").inject(model, bound, span, span)
+    expected = predict(reference, latents, torch.tensor(300), context, bound.conditioning)
+    assert error(host_velocity(patched, latents, 300, context), expected) < 1e-4
 
 
 @pytest.mark.parametrize("cfg", [1.0, 4.0])
@@ -118,7 +138,7 @@ def test_a_batch_of_two_is_two_clips(pack: builders.Pack, reference: Any, cfg: f
 
 
 def test_spans_follow_the_noise_level(pack: builders.Pack, reference: Any) -> None:
-    span = pack("nodes.host.injection").Span
+    span = pack("tora2.scene").Window
     model = corrected(pack, reference)
     patched = injected(
         pack, model, motion_span=span(1.0, 0.0, 0.5), appearance_span=span(1.0, 0.5, 1.0)

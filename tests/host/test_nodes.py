@@ -3,15 +3,12 @@
 import asyncio
 import inspect
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+import builders
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-import builders  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 
@@ -176,7 +173,7 @@ def document(pack: builders.Pack, **changes: Any) -> Any:
 
 
 def entity(pack: builders.Pack, word: str, name: str = "") -> Any:
-    return pack("tora2.encoders.entity").Entity(word=word, name=name)
+    return pack("tora2.encoders.entity").EncodedEntity(word=word, name=name)
 
 
 def test_entities_are_matched_by_name_then_word(pack: builders.Pack) -> None:
@@ -264,7 +261,7 @@ def test_bind_says_what_is_missing(host: Any, pack: builders.Pack) -> None:
     node = host.NODE_CLASS_MAPPINGS["Tora2Bind"]
     with pytest.raises(ValueError, match="expected a connection to the input vae"):
         node.execute(loaded, document(pack))
-    with pytest.raises(ValueError, match="drawn for 100x96, expected multiples of 16"):
+    with pytest.raises(ValueError, match="video is 100x96 .* multiples of 16"):
         node.execute(loaded, document(pack, width=100))
     bound, report, flow = node.execute(loaded, document(pack, tracks=[])).result
     assert bound.size is None and bound.conditioning.features is None
@@ -322,7 +319,7 @@ def test_a_flow_video_takes_the_place_of_drawn_paths(host: Any, pack: builders.P
     bound, _, flow = node.execute(loaded, vae=vae, flow_video=video).result
     assert torch.equal(vae.seen, video[..., :3]) and torch.equal(flow, vae.seen)
     assert bound.size == (96, 96, 17) and bound.conditioning.frames == 5
-    with pytest.raises(ValueError, match="flow_video has 16 frames at 96x96, expected 4k"):
+    with pytest.raises(ValueError, match="flow_video is 96x96 with 16 frames, expected 4k"):
         node.execute(loaded, vae=vae, flow_video=video[1:])
     with pytest.raises(ValueError, match="give both one size"):
         node.execute(loaded, document(pack, width=112), vae, flow_video=video)

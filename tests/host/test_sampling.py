@@ -1,19 +1,15 @@
 """Host samplers against diffusers' CogVideoX schedulers, on shared noise and the same weights."""
 
-import sys
-from pathlib import Path
 from typing import Any
 
+import builders
 import pytest
 import torch
+from test_equality import corrected, error
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parent))
-import builders  # noqa: E402
-from test_equality import corrected, error  # noqa: E402
-
-from tora2.backbone import predict  # noqa: E402
-from tora2.sampling import make_scheduler  # noqa: E402
+from tora2.backbone import predict
+from tora2.sampling import make_scheduler
 
 STEPS, GUIDANCE = 50, 6.0  # the paper's
 
@@ -93,7 +89,7 @@ def test_tora2_sampler_is_cogvideox_dpm(
 
 @pytest.mark.parametrize("mode", ["dynamic", "dynamic (upstream)"])
 def test_dynamic_guidance_reaches_the_guider(pack: builders.Pack, mode: str) -> None:
-    module, guidance = pack("nodes.host.sampling"), pack("tora2.guidance")
+    module, guidance = pack("nodes.host.sampling"), pack("tora2.sampling.guiders")
     reference, noise, positive, negative = material()
     seen = []
 

@@ -4,27 +4,25 @@ The transformer is one head wide, so that its 17,776 tokens fit a test, and the 
 kind of autoencoder stands in for CogVideoX's own, which `test_video.py` holds to diffusers.
 """
 
-import sys
 from pathlib import Path
 from typing import Any
 
+import builders
 import pytest
+import small
 import torch
 from diffusers import CogVideoXTransformer3DModel
 from safetensors.torch import save_file
+from test_equality import error, host_velocity
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parent))
-import builders  # noqa: E402
-from test_equality import error, host_velocity  # noqa: E402
-
-from tora2.backbone import predict  # noqa: E402
-from tora2.conditioning import Tora2Conditioning  # noqa: E402
-from tora2.latents import encode_video  # noqa: E402
-from tora2.models.adapter import Tora2Adapter, Tora2Config  # noqa: E402
-from tora2.models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig  # noqa: E402
-from tora2.trajectory import parse, sample  # noqa: E402
-from tora2.trajectory.flow import flow_map, flow_rgb  # noqa: E402
+from tora2.backbone import predict
+from tora2.conditioning import Tora2Conditioning
+from tora2.latents import encode_video
+from tora2.models.adapter import Tora2Adapter, Tora2Config
+from tora2.models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
+from tora2.trajectory import parse, sample
+from tora2.trajectory.flow import flow_map, flow_rgb
 
 LAYERS, TEXT = 2, 24
 # Relative errors of a LATENT; up to 0.025 and 0.004 were measured.
@@ -32,29 +30,16 @@ TOLERANCE = {torch.bfloat16: 6e-2, torch.float16: 1e-2}
 
 
 def transformer(in_channels: int) -> CogVideoXTransformer3DModel:
-    torch.manual_seed(0)
-    model = CogVideoXTransformer3DModel(
-        num_attention_heads=1,
-        in_channels=in_channels,
-        time_embed_dim=32,
-        text_embed_dim=TEXT,
-        num_layers=LAYERS,
-        use_rotary_positional_embeddings=True,
-    ).eval()
-    for name, parameter in model.named_parameters():
-        if "norm_q" in name or "norm_k" in name:
-            parameter.data.mul_(2)
-    return model.requires_grad_(False)
+    model = small.transformer(
+        in_channels=in_channels, text_embed_dim=TEXT, num_layers=LAYERS, max_text_seq_length=226
+    )
+    return small.sharpen(model, 2).requires_grad_(False)
 
 
 def motion_parts() -> Tora2Adapter:
     torch.manual_seed(1)
     config = Tora2Config(dim=64, layers=LAYERS, feature_dim=32, capabilities=("motion",))
-    adapter = Tora2Adapter(config).eval().requires_grad_(False)
-    for parameter in adapter.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.3)
-    return adapter
+    return small.wake(Tora2Adapter(config).eval().requires_grad_(False))
 
 
 def autoencoder() -> PatchAutoencoder:

@@ -1,21 +1,18 @@
 """The bundled model's parts in the host are the library's, and a scene is bound alike in both."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
+import builders
 import pytest
 import torch
+from test_equality import error, host_velocity
 
-sys.path.insert(0, str(Path(__file__).parent))
-import builders  # noqa: E402
-from test_equality import error, host_velocity  # noqa: E402
-
-from tora2.backbone import predict  # noqa: E402
-from tora2.latents import decode_video, encode_video  # noqa: E402
-from tora2.scene import parse_scene  # noqa: E402
-from tora2.text import encode_words, token_ids  # noqa: E402
-from tora2.trajectory import sample  # noqa: E402
+from tora2.backbone import predict
+from tora2.latents import decode_video, encode_video
+from tora2.scene import parse_scene
+from tora2.text import encode_words, token_ids
+from tora2.trajectory import sample
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +109,7 @@ def test_bind_is_the_pipeline_s_conditioning(
     expected = pipeline.condition(given, sample(given.trajectories))
     entity, pictures = pack("tora2.encoders.entity"), pack("tora2.encoders.pictures")
     entities = [
-        entity.Entity(
+        entity.EncodedEntity(
             word=one.word,
             pictures=tuple(
                 encoders.joint.encode([pictures.on_white(pictures.load_picture(one.images[0]))])
@@ -122,7 +119,7 @@ def test_bind_is_the_pipeline_s_conditioning(
         for one in given.entities
     ]
     node = pack("nodes.bind")
-    bound, report, flow = node.bind(adapter, entities, document, vae, clip, node.FlowEncoding())
+    bound, report, flow = node.bind(adapter, entities, document, vae, clip)
     assert bound.size == (96, 96, 17) and flow.shape == (17, 96, 96, 3)
     assert report.splitlines() == [
         "circle: 1 picture, word 'circle', 1 track (b), strength 1",
@@ -139,7 +136,7 @@ def test_bind_is_the_pipeline_s_conditioning(
     latents = torch.randn(2, 16, 5, 12, 12, generator=generator)
     context = torch.cat([pipeline.encode_text(""), pipeline.encode_text(given.prompt)])
     injection = pack("nodes.host.injection")
-    patched = injection.inject(model, bound, injection.Span(), injection.Span())
+    patched = injection.inject(model, bound, injection.Window(), injection.Window())
     velocity = predict(pipeline.transformer, latents, torch.tensor(500), context, expected)
     plain = predict(pipeline.transformer, latents, torch.tensor(500), context)
     assert error(host_velocity(patched, latents, 500, context), velocity) < 1e-4

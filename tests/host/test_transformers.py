@@ -1,21 +1,18 @@
 """Tora2 Load Model on every way that weights are stored: layouts, precisions, 8-bit formats."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+import builders
 import pytest
 import torch
 from safetensors.torch import save_file
+from test_equality import error, host_velocity, inputs
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parent))
-import builders  # noqa: E402
-from test_equality import error, host_velocity, inputs  # noqa: E402
-
-from tora2.backbone import predict  # noqa: E402
-from tora2.checkpoints import convert_transformer  # noqa: E402
+from tora2.backbone import predict
+from tora2.checkpoints import convert_transformer
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +111,7 @@ def test_conditions_act_on_eight_bit_weights(
     model = pack("nodes.host.transformers").load_model(
         str(tmp_path / "m.safetensors"), "fp8_e4m3fn"
     )
-    patched = injection.inject(model, bound, injection.Span(), injection.Span())
+    patched = injection.inject(model, bound, injection.Window(), injection.Window())
     latents, context = inputs()
     wanted = predict(reference, latents, torch.tensor(499), context, bound.conditioning)
     plain = error(host_velocity(model, latents, 499, context), wanted)

@@ -1,15 +1,12 @@
 """Encoding through the host's VAE: in diffusers' chunks, and without touching the VAE."""
 
-import sys
-from pathlib import Path
 from typing import Any
 
+import builders
 import pytest
+import small
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-import builders  # noqa: E402
-from test_equality import error  # noqa: E402
+from test_equality import error
 
 
 @pytest.fixture(scope="module")
@@ -17,15 +14,12 @@ def both() -> tuple[Any, Any]:
     """diffusers' autoencoder and the host's VAE with the same small random weights."""
     import comfy.ldm.cogvideo.vae
     import comfy.sd
-    from diffusers import AutoencoderKLCogVideoX
 
     torch.manual_seed(0)
-    blocks = {"block_out_channels": (32, 32, 32, 32), "layers_per_block": 1}
-    kinds = ["CogVideoXDownBlock3D"] * 4, ["CogVideoXUpBlock3D"] * 4
-    reference = AutoencoderKLCogVideoX(
-        down_block_types=kinds[0], up_block_types=kinds[1], latent_channels=16, **blocks
-    ).eval()
-    native = comfy.ldm.cogvideo.vae.AutoencoderKLCogVideoX(**blocks)
+    reference = small.autoencoder().eval()
+    native = comfy.ldm.cogvideo.vae.AutoencoderKLCogVideoX(
+        block_out_channels=(32, 32, 32, 32), layers_per_block=1
+    )
     original = comfy.ldm.cogvideo.vae.AutoencoderKLCogVideoX
     comfy.ldm.cogvideo.vae.AutoencoderKLCogVideoX = lambda **_: native
     try:

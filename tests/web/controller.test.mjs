@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import * as commands from "../../web/editor/commands.mjs";
-import { Controller, finish } from "../../web/editor/controller.mjs";
-import { comboOf, BINDINGS, handleKey, NOTES } from "../../web/editor/keyboard.mjs";
-import { Store } from "../../web/editor/store.mjs";
+import * as edits from "../../web/editor/controller/edits.mjs";
+import { comboOf, handleKey, KEYS } from "../../web/editor/controller/keyboard.mjs";
+import { StageController } from "../../web/editor/controller/stagecontrol.mjs";
+import { Store } from "../../web/editor/model/store.mjs";
 import { documentOf, press, track, VIEW } from "./support.mjs";
 
 function setup(doc = documentOf(), state = {}) {
@@ -12,7 +12,7 @@ function setup(doc = documentOf(), state = {}) {
   const store = new Store((next) => commits.push(next));
   store.load(doc, { tool: "select", snap: false, ...state });
   let time = 0;
-  const controller = new Controller(
+  const controller = new StageController(
     store,
     () => VIEW,
     () => (time += 1000),
@@ -153,7 +153,7 @@ test("the box scales from the opposite corner, and turns about its middle", () =
       ],
     }),
   );
-  commands.selectAll(store);
+  edits.selectAll(store);
   controller.down(press(372, 252));
   controller.move(press(372 + 204, 252));
   controller.up(press(372 + 204, 252));
@@ -172,8 +172,8 @@ test("locked, hidden and read-only tracks cannot be taken", () => {
   ]) {
     const { store, commits, drag } = setup(documentOf(), state);
     drag([360, 96], [380, 140]);
-    commands.selectAll(store);
-    commands.remove(store);
+    edits.selectAll(store);
+    edits.remove(store);
     assert.deepEqual(store.state.doc, documentOf());
     assert.equal(commits.length, 0);
   }
@@ -208,28 +208,28 @@ test("a wheel keeps the place under the pointer", () => {
 
 test("commands: duplicate, nudge, keys, trim, simplify, cycle", () => {
   const { store } = setup();
-  commands.selectAll(store);
-  commands.nudge(store, { x: 72, y: 0 });
+  edits.selectAll(store);
+  edits.nudge(store, { x: 72, y: 0 });
   assert.equal(store.state.doc.tracks[0].points[0].x, 0.3);
-  commands.duplicate(store);
+  edits.duplicate(store);
   assert.deepEqual([...store.state.selection.keys()], ["t2"]);
   store.set({ frame: 12, selection: new Map([["t1", new Set([1])]]) });
-  commands.toggleKey(store);
+  edits.toggleKey(store);
   assert.equal(store.state.doc.tracks[0].points[1].frame, 12);
-  commands.trim(store, "start");
+  edits.trim(store, "start");
   assert.equal(store.state.doc.tracks[0].start, 11);
-  commands.toggleKey(store);
+  edits.toggleKey(store);
   assert.equal(store.state.doc.tracks[0].points[1].frame, undefined);
-  commands.cyclePoint(store, 1);
+  edits.cyclePoint(store, 1);
   assert.deepEqual([...store.state.selection], [["t1", new Set([2])]]);
-  commands.cyclePoint(store, 1);
+  edits.cyclePoint(store, 1);
   assert.deepEqual([...store.state.selection], [["t2", new Set([0])]]);
-  finish(store);
+  edits.finish(store);
   assert.equal(store.state.selection.size, 0);
 });
 
 test("keys: one meaning each, and signs do not mind shift", () => {
-  const keys = [...BINDINGS, ...NOTES].flatMap((binding) => binding.keys);
+  const keys = KEYS.flatMap((entry) => entry.keys);
   assert.equal(new Set(keys).size, keys.length);
   const event = (key, held = {}) => ({
     key,
@@ -251,14 +251,14 @@ test("keys: one meaning each, and signs do not mind shift", () => {
 test("what was locked after it was selected stays where it is", () => {
   const doc = documentOf({ tracks: [track(), track({ id: "t2" })] });
   const { store } = setup(doc);
-  commands.selectAll(store);
-  commands.toggleFlag(store, "t1", "locked");
-  commands.nudge(store, { x: 72, y: 0 });
-  commands.transformSelection(store, { scaleX: -1 });
-  commands.shiftTime(store, -1);
+  edits.selectAll(store);
+  edits.toggleFlag(store, "t1", "locked");
+  edits.nudge(store, { x: 72, y: 0 });
+  edits.transformSelection(store, { scaleX: -1 });
+  edits.shiftTime(store, -1);
   assert.deepEqual(store.state.doc.tracks[0], doc.tracks[0]);
   assert.notDeepEqual(store.state.doc.tracks[1], doc.tracks[1]);
-  commands.remove(store);
+  edits.remove(store);
   assert.deepEqual(store.state.doc.tracks, [doc.tracks[0]]);
 });
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { emptyDocument, LIMITS, parse } from "../../web/editor/document.mjs";
-import { read } from "../../web/editor/reading.mjs";
+import { emptyDocument, LIMITS, parse } from "../../web/editor/model/document.mjs";
+import { read } from "../../web/editor/formats/reading.mjs";
 import { documentOf, track } from "./support.mjs";
 
 test("nothing yet is an empty document", () => {

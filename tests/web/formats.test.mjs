@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { crc32 } from "node:zlib";
 
-import { parse } from "../../web/editor/document.mjs";
-import { DocumentError } from "../../web/editor/fields.mjs";
-import { EXPORTS, pointLists } from "../../web/editor/exporting.mjs";
-import { importNpz, importText } from "../../web/editor/importing.mjs";
-import { isNpz } from "../../web/editor/npz.mjs";
-import { merge } from "../../web/editor/merging.mjs";
-import { TEMPLATES } from "../../web/editor/templates.mjs";
-import { addTrack } from "../../web/editor/model.mjs";
-import { sampleTrack, visibleAt } from "../../web/editor/sampling.mjs";
+import { parse } from "../../web/editor/model/document.mjs";
+import { DocumentError } from "../../web/editor/model/fields.mjs";
+import { EXPORTS, pointLists } from "../../web/editor/formats/exporting.mjs";
+import { importBytes, importText } from "../../web/editor/formats/importing.mjs";
+import { isNpz } from "../../web/editor/formats/npz.mjs";
+import { merge } from "../../web/editor/model/merging.mjs";
+import { TEMPLATES } from "../../web/editor/model/templates.mjs";
+import { addTrack } from "../../web/editor/model/tracks.mjs";
+import { sampleTrack, visibleAt } from "../../web/editor/model/sampling.mjs";
 import { documentOf, track } from "./support.mjs";
 
 const doc = documentOf({
@@ -35,13 +36,13 @@ function near(result, tolerance) {
 
 test("a document exports and imports exactly", () => {
   const [{ text }] = EXPORTS.exportDocument(doc);
-  assert.deepEqual(importText(text, doc), doc);
+  assert.deepEqual(importText(text, doc).doc, doc);
 });
 
 for (const name of ["exportPoints", "exportTracks", "exportCsv"]) {
   test(`${name} comes back to a third of a pixel, with fewer points`, () => {
     const [{ text }] = EXPORTS[name](doc);
-    const back = importText(text, doc);
+    const { doc: back } = importText(text, doc);
     near(back, 0.34);
     assert.ok(back.tracks[1].points.length < 9, "straight and even motion needs few points");
     assert.equal(back.tracks[2].points.length, 1);
@@ -56,7 +57,7 @@ test("Tora's text is 256 wide, whole numbers, one file a track", () => {
   assert.equal(files.length, 3);
   assert.equal(files[2].text.trim().split("\n").length, 49);
   assert.equal(files[2].text.split("\n")[0], "128,64");
-  const back = importText(files[0].text, doc);
+  const { doc: back } = importText(files[0].text, doc);
   const a = sampleTrack(doc.tracks[0], doc);
   const b = sampleTrack(back.tracks[0], back);
   for (let f = 0; f < 49; f++) assert.ok(Math.hypot(a.x[f] - b.x[f], a.y[f] - b.y[f]) < 2.5);
@@ -87,7 +88,7 @@ test("every shape of point list that is about", () => {
     "[[[10, 20], [30, 20]]]",
   ];
   for (const text of shapes) {
-    const { tracks } = importText(text, doc);
+    const { tracks } = importText(text, doc).doc;
     assert.deepEqual(
       tracks[0].points.map(({ x, y }) => [Math.round(x * 720), Math.round(y * 480)]),
       [
@@ -98,14 +99,14 @@ test("every shape of point list that is about", () => {
     );
   }
   assert.equal(
-    importText(JSON.stringify([[{ x: 1, y: 1 }], [{ x: 2, y: 2 }]]), doc).tracks.length,
+    importText(JSON.stringify([[{ x: 1, y: 1 }], [{ x: 2, y: 2 }]]), doc).doc.tracks.length,
     2,
   );
 });
 
 test("a list with more points than frames keeps its shape and ends", () => {
   const long = Array.from({ length: 121 }, (_, i) => ({ x: i, y: 100 }));
-  const { tracks } = importText(JSON.stringify([long]), doc);
+  const { tracks } = importText(JSON.stringify([long]), doc).doc;
   const { x } = sampleTrack(tracks[0], doc);
   assert.ok(Math.abs(x[0]) < 0.3 && Math.abs(x[48] - 120) < 0.3 && Math.abs(x[24] - 60) < 0.6);
 });
@@ -144,7 +145,7 @@ test("templates are tracks within the rules, and follow keeps its distance", () 
 });
 
 test("an import merges into what is there", () => {
-  const { doc: next, ids } = merge(doc, importText(JSON.stringify(pointLists(doc)), doc));
+  const { doc: next, ids } = merge(doc, importText(JSON.stringify(pointLists(doc)), doc).doc);
   assert.equal(next.tracks.length, 6);
   assert.deepEqual(ids, ["t4", "t5", "t6"]);
   parse(next);
@@ -167,16 +168,18 @@ function npz(arrays) {
     number(name.length + 4, 2);
     number(0, 2);
     text(`${name}.npy`);
+    const start = bytes.length;
     text("\x93NUMPY\x01\x00");
     number(head.length, 2);
     text(head);
     bytes.push(...data);
-    return { name: `${name}.npy`, size, offset };
+    return { name: `${name}.npy`, sum: crc32(Uint8Array.from(bytes.slice(start))), size, offset };
   });
   const directory = bytes.length;
-  for (const { name, size, offset } of entries) {
+  for (const { name, sum, size, offset } of entries) {
     number(0x02014b50, 4);
-    bytes.push(...Array(16).fill(0));
+    bytes.push(...Array(12).fill(0));
+    number(sum, 4);
     number(size, 4);
     number(size, 4);
     number(name.length, 2);
@@ -184,11 +187,12 @@ function npz(arrays) {
     number(offset, 4);
     text(name);
   }
+  const end = bytes.length;
   number(0x06054b50, 4);
   number(0, 4);
   number(entries.length, 2);
   number(entries.length, 2);
-  number(bytes.length - directory, 4);
+  number(end - directory, 4);
   number(directory, 4);
   number(0, 2);
   return new Uint8Array(bytes).buffer;
@@ -201,7 +205,7 @@ test(".npz files of TRACKS are read; a track that comes back is two", async () =
   const track_visibility = { shape: [49, 2], values: seen };
   const buffer = npz({ track_path, track_visibility });
   assert.ok(isNpz(buffer));
-  const { tracks } = await importNpz(buffer, doc);
+  const { tracks } = (await importBytes(buffer, doc)).doc;
   assert.deepEqual(
     tracks.map(({ start, end }) => [start, end]),
     [
@@ -223,7 +227,7 @@ test("broken .npz files are refused with a sentence", async () => {
     [npz({ track_path: good }).slice(0, 60), "not a complete"],
     [npz({ track_path: good }).slice(0, -30), "not a complete"],
   ]) {
-    await assert.rejects(importNpz(buffer, doc), (error) => {
+    await assert.rejects(importBytes(buffer, doc), (error) => {
       assert.ok(error instanceof DocumentError, String(error));
       assert.ok(error.message.includes(message), error.message);
       return true;

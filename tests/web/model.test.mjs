@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { parse } from "../../web/editor/document.mjs";
-import * as entities from "../../web/editor/entities.mjs";
-import * as merging from "../../web/editor/merging.mjs";
-import * as points from "../../web/editor/model.mjs";
-import * as timing from "../../web/editor/timing.mjs";
-import { sampleTrack } from "../../web/editor/sampling.mjs";
-import { wholeTracks } from "../../web/editor/selection.mjs";
+import { parse } from "../../web/editor/model/document.mjs";
+import * as entities from "../../web/editor/model/entities.mjs";
+import * as frames from "../../web/editor/model/frames.mjs";
+import * as merging from "../../web/editor/model/merging.mjs";
+import { sampleTrack } from "../../web/editor/model/sampling.mjs";
+import { wholeTracks } from "../../web/editor/model/selection.mjs";
+import * as timing from "../../web/editor/model/timing.mjs";
+import * as points from "../../web/editor/model/tracks.mjs";
 import { documentOf, track } from "./support.mjs";
 
 const model = { ...entities, ...merging, ...points, ...timing };
@@ -213,4 +214,15 @@ test("free tracks take the colours that entities leave", () => {
     tracks: [track(), track({ id: "t2", entity: "e1" }), track({ id: "t3" })],
   });
   assert.deepEqual([...model.colorsOf(doc).values()], ["#2e86de", "#e4572e", "#29a36a"]);
+});
+
+test("clips are 4k + 1 frames long", () => {
+  assert.deepEqual(
+    [-3, 0, 1, 2, 3, 4, 48, 49, 50].map(frames.clipLength),
+    [1, 1, 1, 1, 5, 5, 49, 49, 49],
+  );
+  for (let n = 1; n < 60; n++) assert.equal(frames.isClipLength(n), frames.clipLength(n) === n);
+  for (const junk of [0, -3, 4.5, NaN, "5", undefined]) {
+    assert.equal(frames.isClipLength(junk), false, String(junk));
+  }
 });

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { parse } from "../../web/editor/document.mjs";
-import { resized } from "../../web/editor/timing.mjs";
+import { parse } from "../../web/editor/model/document.mjs";
+import { resized } from "../../web/editor/model/timing.mjs";
 
 const { cases } = JSON.parse(
   readFileSync(new URL("../fixtures/resizing_cases.json", import.meta.url), "utf8"),

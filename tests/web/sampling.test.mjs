@@ -2,8 +2,13 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { parse } from "../../web/editor/document.mjs";
-import { frameAtLength, sampleTrack, tooFast, visibleAt } from "../../web/editor/sampling.mjs";
+import { parse } from "../../web/editor/model/document.mjs";
+import {
+  frameAtLength,
+  sampleTrack,
+  tooFast,
+  visibleAt,
+} from "../../web/editor/model/sampling.mjs";
 
 const cases = JSON.parse(
   readFileSync(new URL("../fixtures/trajectory_cases.json", import.meta.url), "utf8"),

@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { parse } from "../../web/editor/document.mjs";
-import { STILL, motionOf } from "../../web/editor/motion.mjs";
-import { PathLayer } from "../../web/editor/pathlayer.mjs";
-import { Store } from "../../web/editor/store.mjs";
-import { ALL_STRINGS, translator } from "../../web/editor/strings.mjs";
-import { FALLBACK } from "../../web/editor/theme.mjs";
-import { TimelineController } from "../../web/editor/timelinecontrol.mjs";
-import { frameToX, paintTimeline, ROW, RULER } from "../../web/editor/timelineview.mjs";
-import { paint } from "../../web/editor/view.mjs";
+import { TimelineController } from "../../web/editor/controller/timelinecontrol.mjs";
+import { frameToX, ROW, RULER } from "../../web/editor/controller/timelinehit.mjs";
+import { STRINGS, translator } from "../../web/editor/labels/strings.mjs";
+import { parse } from "../../web/editor/model/document.mjs";
+import { motionOf } from "../../web/editor/model/motion.mjs";
+import { Store } from "../../web/editor/model/store.mjs";
+import { PathLayer } from "../../web/editor/view/pathlayer.mjs";
+import { paintStage } from "../../web/editor/view/stageview.mjs";
+import { FALLBACK } from "../../web/editor/view/theme.mjs";
+import { paintTimeline } from "../../web/editor/view/timelineview.mjs";
 import { forcedSizes, sourceOf } from "../../web/upstream.mjs";
 import { documentOf, fakeContext, press, track, VIEW } from "./support.mjs";
 
@@ -123,9 +124,10 @@ test("everything paints: paths, points, ticks, timeline", () => {
   const layerContext = fakeContext();
   const layer = new PathLayer(() => ({ getContext: () => layerContext }));
   const context = fakeContext();
-  const stage = { context, state: store.state, view: VIEW, theme: FALLBACK, busy: true };
+  const surface = { context, state: store.state, view: VIEW, theme: FALLBACK, busy: true };
+  const still = motionOf(doc, doc);
   const picture = () =>
-    paint(stage, { width: 800, height: 500 }, { picture: null, tint: null }, STILL, layer);
+    paintStage(surface, { width: 800, height: 500 }, { picture: null, tint: null }, still, layer);
   picture();
   assert.equal(layerContext.calls.stroke, undefined, "a picture shown once needs no copy");
   assert.ok(context.calls.stroke > 5);
@@ -135,7 +137,7 @@ test("everything paints: paths, points, ticks, timeline", () => {
   assert.ok(strokes > 5);
   picture();
   assert.equal(layerContext.calls.stroke, strokes, "what rests is painted once");
-  paintTimeline(context, store.state, FALLBACK, STRIP, STILL);
+  paintTimeline(context, store.state, FALLBACK, STRIP, still);
   assert.ok(context.calls.roundRect >= 4);
 });
 
@@ -156,7 +158,7 @@ test("dragging thousands of points is a heavy motion, dragging a few is not", ()
 
 test("every string is there in both languages, with the same gaps", () => {
   const [en, zh] = [translator("en-GB"), translator("zh-TW")];
-  for (const [key, texts] of Object.entries(ALL_STRINGS)) {
+  for (const [key, texts] of Object.entries(STRINGS)) {
     const gaps = texts.map((text) => (text.match(/\{\w+\}/g) ?? []).sort().join());
     assert.equal(gaps[0], gaps[1], key);
     assert.ok(en(key).length > 0 && zh(key).length > 0, key);

@@ -1,9 +1,9 @@
 """Weights on disk: reading every public layout, writing our own, and saying what a file holds."""
 
 from .adapter_format import save_adapter
+from .cogvideox_keys import convert_transformer
 from .inspection import Inspection, inspect
 from .loading import load_adapter, read_transformer
-from .transformer_keys import convert_transformer
 
 __all__ = [
     "Inspection",

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import save_file
 
-from ..fields import finite, integer, load_json, mapping, sequence, show, text
-from ..files import atomic_path
-from ..models.adapter import Tora2Adapter, Tora2Config
+from ..fields import load_json, mapping, show
+from ..models.config import Tora2Config
 from .assigning import assign, stored_dtype
+from .safetensors_file import write_safetensors
 from .weights import Weights
+
+if TYPE_CHECKING:  # looking at files needs none of what the modules need
+    from ..models.adapter import Tora2Adapter
 
 FORMAT = "tora2"
 VERSION = 1
 MAX_CONFIG = 64 * 1024
-MAX_SIZE = 65_536
+_LEAST = 10  # tensors in a fuser; in a residual block and a Q-Former layer there are more
 
 
 def save_adapter(
@@ -49,13 +52,17 @@ def save_adapter(
                 f"expected texts under keys other than {', '.join(ours)}"
             )
     tensors = {name: t.detach().cpu().contiguous() for name, t in adapter.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {**(metadata or {}), **ours})
+    write_safetensors(path, tensors, {**(metadata or {}), **ours})
 
 
 def is_adapter_file(weights: Weights) -> bool:
     """Whether a file says that it is our own."""
-    return "tora2_config" in weights.metadata or weights.metadata.get("format") == FORMAT
+    return is_own(weights.metadata)
+
+
+def is_own(metadata: Mapping[str, str]) -> bool:
+    """The same of a file's metadata."""
+    return "tora2_config" in metadata or metadata.get("format") == FORMAT
 
 
 def read_config(weights: Weights) -> Tora2Config:
@@ -86,35 +93,41 @@ def parse_config(value: object) -> Tora2Config:
     Raises:
         ValueError: if a field is unknown, of another type or out of bounds.
     """
-    defaults = Tora2Config().to_dict()
-    values: dict[str, object] = {}
-    for key, item in mapping(value, "tora2_config", (), defaults).items():
-        if key == "capabilities":
-            items = sequence(item, key, 1, 3)
-            values[key] = tuple(text(name, key, 20) for name in items)
-        elif isinstance(defaults[key], float):
-            values[key] = finite(item, key)
-        elif isinstance(defaults[key], str):
-            values[key] = text(item, key, 40)
-        else:
-            values[key] = integer(item, key, 1, 1_000 if key == "layers" else MAX_SIZE)
-    return Tora2Config.from_dict(values)
+    known = Tora2Config.__dataclass_fields__
+    return Tora2Config.from_dict(mapping(value, "tora2_config", (), known))
 
 
 def adapter_from(weights: Weights, dtype: torch.dtype | None = None) -> Tora2Adapter:
     """Build the adapter of our own file; see `load_adapter`."""
     config = read_config(weights)
-    if config.layers > len(weights.tensors):
-        raise ValueError(
-            f"{weights.path} has {len(weights.tensors)} tensors for {config.layers} layers: "
-            "download it again"
-        )
+    check_counts(config, weights)
     adapter = empty_adapter(config)
     assign(adapter, weights.tensors, weights.path, dtype or stored_dtype(weights.tensors))
     return adapter
 
 
+def check_counts(config: Tora2Config, weights: Weights) -> None:
+    """Refuse a configuration with more parts than the file has tensors, before they are built.
+
+    Raises:
+        ValueError: names the file and both numbers.
+    """
+    motion = "motion" in config.capabilities
+    for count, what in (
+        (config.layers, "layers"),
+        (config.layers * config.extractor_blocks if motion else 0, "extractor blocks"),
+        (config.qformer_depth if "appearance" in config.capabilities else 0, "Q-Former layers"),
+    ):
+        if _LEAST * count > len(weights.tensors):
+            raise ValueError(
+                f"{weights.path} has {len(weights.tensors)} tensors for {count} {what}: "
+                "download it again"
+            )
+
+
 def empty_adapter(config: Tora2Config) -> Tora2Adapter:
     """An adapter without memory for its parameters (the meta device)."""
+    from ..models.adapter import Tora2Adapter
+
     with torch.device("meta"):
         return Tora2Adapter(config)

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..fields import plain
+
 FLOAT8 = frozenset(
     getattr(torch, name)
     for name in ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz")
@@ -33,14 +35,14 @@ def check_plain(path: Path, tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         if name.endswith(SCALED):
             raise ValueError(
-                f"{path} holds scaled fp8 weights ({name}), which only the host's own loader "
-                "reads: expected plain fp8, fp16, bf16 or float32"
+                f"{path} holds scaled fp8 weights ({plain(name)}), which only the host's own "
+                "loader reads: expected plain fp8, fp16, bf16 or float32"
             )
         if tensor.dtype not in PLAIN and not name.endswith("num_batches_tracked"):
             kind = str(tensor.dtype).removeprefix("torch.")
             raise ValueError(
-                f"{path} holds quantised weights ({name} is {kind}), as GGUF and bitsandbytes "
-                "files do: expected fp8, fp16, bf16 or float32"
+                f"{path} holds quantised weights ({plain(name)} is {kind}), as GGUF and "
+                "bitsandbytes files do: expected fp8, fp16, bf16 or float32"
             )
 
 
@@ -75,5 +77,7 @@ def assign(
         ready[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
     for name in tensors:
         if name not in expected:
-            raise ValueError(f"{path} has the tensor {name}, which {type(module).__name__} lacks")
+            raise ValueError(
+                f"{path} has the tensor {plain(name)}, which {type(module).__name__} lacks"
+            )
     module.load_state_dict(ready, strict=True, assign=True)

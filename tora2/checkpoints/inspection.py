@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from ..fields import load_json
-from ..models.config import CAPABILITIES
+from ..fields import load_json_file, plain
 from . import sources
-from .adapter_format import empty_adapter, is_adapter_file, read_config
+from .adapter_format import check_counts, is_adapter_file, read_config
 from .assigning import check_plain
-from .contents import contents, describe
+from .cogvideox_config import HEAD_DIM, transformer_config
+from .cogvideox_keys import convert_transformer, find_transformer
 from .folders import read_adapter_weights, read_transformer_weights
-from .motion_keys import PARTS, motion_config, motion_tensors, parts_of
+from .motion_keys import motion_config, motion_tensors
+from .recognition import Holding, Kind, recognise, shapes_of
 from .sources import BUNDLED, Source
 from .split_files import find_sibling
-from .transformer_config import transformer_config
-from .transformer_keys import convert_transformer, find_transformer
 from .weights import GGUF_ADVICE, Weights, is_gguf, read_file
+from .words import complaint, describe, phrase
 
+MAX_INDEX = 64 * 1024
+MAX_NOTES, MAX_NOTE = 32, 1000
 BUNDLED_KEYS = ("width", "height", "frames", "fps", "words")
+
+
+_ORDER = (
+    Kind.ADAPTER,
+    Kind.MOTION,
+    Kind.APPEARANCE,
+    Kind.TRANSFORMER,
+    Kind.TEXT_ENCODER,
+    Kind.VAE,
+    Kind.LORA,
+    Kind.SEMANTIC,
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +57,7 @@ class Inspection:
         missing: what else is needed, a sentence each; with `sources` to get it from.
         notes: what else is good to know, a sentence each.
         metadata: texts stored in the file.
+        holdings: what is in it, as values.
     """
 
     path: str
@@ -57,11 +72,14 @@ class Inspection:
     sources: tuple[Source, ...] = ()
     notes: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    holdings: tuple[Holding, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values; what a model makes (width, frames, words) stands at the top too."""
         made = {key: self.sizes[key] for key in BUNDLED_KEYS if key in self.sizes}
-        return {**asdict(self), **made}
+        words = asdict(replace(self, holdings=()))
+        del words["holdings"]
+        return {**words, **made}
 
     def __str__(self) -> str:
         dtypes = ", ".join(f"{name} ({count})" for name, count in self.dtypes.items())
@@ -84,7 +102,7 @@ class Inspection:
 class _Finding:
     """What one look at the tensors adds to an inspection."""
 
-    holds: tuple[str, ...] = ()
+    holdings: tuple[Holding, ...] = ()
     sizes: Mapping[str, object] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -110,57 +128,76 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
     first = read_adapter_weights(path)
     last = read_transformer_weights(path) if path.is_dir() else first
     tensors = {**last.tensors, **first.tensors}
-    adapter = _own_adapter(first) if is_adapter_file(first) else _motion(path, tensors)
-    transformer = _transformer(last)
-    if not adapter.holds and not transformer.holds and not contents(tensors):
+    try:
+        holdings = recognise(shapes_of(tensors), is_adapter_file(first))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if not set(_kinds(holdings)) - {Kind.SEMANTIC}:
         raise ValueError(f"{path} holds {describe(tensors)}, expected a CogVideoX or Tora file")
-    others = _others(path, tensors)
-    findings = (adapter, transformer, others, _needs(path, adapter, transformer, others))
+    known = sorted(holdings, key=lambda holding: _ORDER.index(holding.kind))
+    findings = [_finding(path, holding, known, first, last) for holding in known]
+    findings += [_folders(path)]
+    findings += [_needs(findings)]
     joined: dict[str, Any] = {
         key: tuple(item for finding in findings for item in getattr(finding, key))
-        for key in ("holds", "capabilities", "missing", "sources", "notes")
+        for key in ("holdings", "capabilities", "missing", "sources", "notes")
     }
     return Inspection(
         path=str(path),
         layout=_layout(path, first, last),
+        holds=tuple(map(phrase, joined["holdings"])),
         sizes={key: value for finding in findings for key, value in finding.sizes.items()},
-        metadata={k: v for k, v in first.metadata.items() if k != "tora2_config"},
+        metadata=_texts(first.metadata),
         **joined,
         **_totals(tensors),
     )
 
 
+def _finding(
+    path: Path, holding: Holding, beside: Iterable[Holding], first: Weights, last: Weights
+) -> _Finding:
+    """More of one holding, where there is more to tell."""
+    own = Kind.ADAPTER in _kinds(beside)
+    if holding.kind is Kind.ADAPTER:
+        return _own_adapter(first)
+    if own and holding.kind in (Kind.MOTION, Kind.APPEARANCE):
+        return _Finding()  # parts of the adapter
+    if holding.kind is Kind.MOTION:
+        return _motion(path, holding, {**last.tensors, **first.tensors})
+    if holding.kind is Kind.TRANSFORMER:
+        return _transformer(last, holding)
+    return _Finding((holding,) if holding.kind is not Kind.SEMANTIC else ())
+
+
+def _kinds(holdings: Iterable[Holding]) -> list[Kind]:
+    return [holding.kind for holding in holdings]
+
+
 def _own_adapter(weights: Weights) -> _Finding:
     config = read_config(weights)
+    check_counts(config, weights)
     sizes = config.to_dict()
     del sizes["capabilities"]
-    adapter = empty_adapter(config)
-    capabilities = tuple(part for part in CAPABILITIES if part in adapter.capabilities)
-    return _Finding(("a Tora2 adapter",), sizes, capabilities)
+    return _Finding((Holding(Kind.ADAPTER),), sizes, config.enabled)
 
 
-def _motion(path: Path, tensors: Mapping[str, Tensor]) -> _Finding:
+def _motion(path: Path, holding: Holding, tensors: Mapping[str, Tensor]) -> _Finding:
     motion = motion_tensors(tensors)
-    parts = parts_of(motion)
-    if not parts:
-        return _Finding()
     notes: tuple[str, ...] = ()
-    holds = ("Tora's trajectory extractor and fusers",)
-    if len(parts) == 1:
-        have = parts.pop()
-        holds = (f"Tora's {PARTS[have]}, one half of its motion parts",)
+    if len(holding.parts) == 1:
         try:
-            motion |= find_sibling(path, have)
+            motion |= find_sibling(path, next(iter(holding.parts)))
             notes = ("the other half is beside it and is loaded with it",)
         except ValueError as error:
-            return _Finding(holds, missing=(str(error),), sources=(sources.TORA_SPLIT,))
+            half = replace(holding, trouble=str(error))
+            return _Finding((half,), missing=(complaint(half),), sources=(sources.TORA_SPLIT,))
     config = motion_config(path, motion)
     names = ("dim", "layers", "feature_dim", "extractor_blocks", "latent_channels")
     sizes = {name: getattr(config, name) for name in names}
-    return _Finding(holds, sizes, config.capabilities, notes=notes)
+    return _Finding((holding,), sizes, config.capabilities, notes=notes)
 
 
-def _transformer(weights: Weights) -> _Finding:
+def _transformer(weights: Weights, holding: Holding) -> _Finding:
     found = find_transformer(weights.tensors)
     if found is None:
         return _Finding()
@@ -170,52 +207,57 @@ def _transformer(weights: Weights) -> _Finding:
         check_plain(weights.path, inside)
         config = transformer_config(convert_transformer(inside), weights.config)
     except ValueError as error:
-        return _Finding((str(found),), notes=(f"it cannot be used here: {error}",))
-    heads, channels = config["num_attention_heads"], config["in_channels"]
-    tasks = {16: "text-to-video", 32: "image-to-video"}
-    task = tasks.get(int(str(channels)), f"a task with {channels} input channels")
+        unfit = replace(holding, trouble=str(error))
+        return _Finding((unfit,), notes=(complaint(unfit),))
+    heads = int(str(config["num_attention_heads"]))
     sizes = {
-        "channels": 64 * int(str(heads)),
+        "channels": HEAD_DIM * heads,
         "blocks": config["num_layers"],
         "heads": heads,
-        "in_channels": channels,
+        "in_channels": config["in_channels"],
         "text_channels": config["text_embed_dim"],
     }
-    return _Finding((f"{found}, for {task}",), sizes)
+    return _Finding((holding,), sizes)
 
 
-def _others(path: Path, tensors: Mapping[str, Tensor]) -> _Finding:
-    """Models beside the transformer: in the same file, or in a pipeline's folders."""
-    phrases = [phrase for phrase in contents(tensors) if "VAE" in phrase or "T5" in phrase]
-    phrases += ["a LoRA"] if "a LoRA" in contents(tensors) else []
-    folders = {
-        "vae": "a VAE",
-        "text_encoder": "a text encoder",
-        "image_encoder": "an image encoder",
-    }
-    phrases += [f"{words} ({name}/)" for name, words in folders.items() if (path / name).is_dir()]
-    return _Finding(tuple(phrases))
+def _folders(path: Path) -> _Finding:
+    """Models in a pipeline's other folders, which are not looked into."""
+    places = (
+        ("vae/", Kind.VAE),
+        ("text_encoder/", Kind.TEXT_ENCODER),
+        ("image_encoder/", Kind.IMAGE_ENCODER),
+    )
+    return _Finding(tuple(Holding(kind, name) for name, kind in places if (path / name).is_dir()))
 
 
-def _needs(path: Path, adapter: _Finding, transformer: _Finding, others: _Finding) -> _Finding:
+def _needs(findings: Iterable[_Finding]) -> _Finding:
     """What a video takes beside these parts, and where it is published."""
+    there = {kind for finding in findings for kind in _kinds(finding.holdings)}
+    able = {part for finding in findings for part in finding.capabilities}
+    adapter = bool(there & {Kind.ADAPTER, Kind.MOTION})
     missing: list[str] = []
     places: list[Source] = []
-    if transformer.holds and not adapter.holds:
+    if Kind.TRANSFORMER in there and not adapter:
         missing.append("trajectory control needs Tora's motion parts")
         places += [sources.TORA_SPLIT, sources.TORA_SAT]
-    if adapter.holds and not transformer.holds:
+    if adapter and Kind.TRANSFORMER not in there:
         missing.append("the frozen CogVideoX transformer that the adapter stands beside")
         places += [sources.BASE, sources.BASE_I2V, sources.TORA_DIFFUSERS]
-    if not any("VAE" in phrase for phrase in others.holds):
+    if Kind.VAE not in there:
         missing.append("a video VAE")
         places += [sources.VAE, sources.VAE_FILE]
-    if not any("text encoder" in phrase for phrase in others.holds):
+    if Kind.TEXT_ENCODER not in there:
         missing.append("a text encoder")
         places += [sources.TEXT_ENCODER, sources.TEXT_ENCODER_FILE]
-    without = () if "appearance" in adapter.capabilities else (sources.NO_TORA2,)
+    without = () if "appearance" in able else (sources.NO_TORA2,)
     notes = (*without, *sources.terms(places))
     return _Finding(missing=tuple(missing), sources=tuple(places), notes=notes)
+
+
+def _texts(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The texts of a file, a line each."""
+    kept = [(key, text) for key, text in metadata.items() if key != "tora2_config"]
+    return {plain(key): plain(text, MAX_NOTE) for key, text in kept[:MAX_NOTES]}
 
 
 def _totals(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -249,7 +291,7 @@ def _bundled() -> Inspection:
     index = BUNDLED / "model_index.json"
     if not index.is_file():
         raise ValueError(f"the bundled model is not installed, expected it at {BUNDLED}")
-    content = load_json(index.read_bytes(), str(index), 64 * 1024)
+    content = load_json_file(index, MAX_INDEX)
     if not isinstance(content, Mapping):
         raise ValueError(f"{index} is no JSON object, expected the bundled model's index")
     adapter = _own_adapter(read_adapter_weights(BUNDLED))

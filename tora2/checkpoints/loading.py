@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ..models.adapter import Tora2Adapter
 from .adapter_format import adapter_from, empty_adapter, is_adapter_file
 from .assigning import assign, check_plain, stored_dtype
-from .contents import OURS, describe
+from .cogvideox_config import transformer_config
+from .cogvideox_keys import convert_transformer, find_transformer
 from .folders import read_adapter_weights, read_transformer_weights
 from .motion_keys import motion_config, motion_tensors, parts_of
+from .recognition import OURS
 from .split_files import find_sibling
-from .transformer_config import transformer_config
-from .transformer_keys import convert_transformer, find_transformer
+from .words import describe
+
+if TYPE_CHECKING:
+    from ..models.adapter import Tora2Adapter
 
 
 def load_adapter(path: str | os.PathLike[str], dtype: torch.dtype | None = None) -> Tora2Adapter:
@@ -47,7 +51,10 @@ def load_adapter(path: str | os.PathLike[str], dtype: torch.dtype | None = None)
             f"{weights.path} holds Tora2's parts without their configuration (tora2_config in the "
             "metadata), expected a file that tora2.checkpoints.save_adapter wrote"
         )
-    motion = motion_tensors(weights.tensors)
+    try:
+        motion = motion_tensors(weights.tensors)
+    except ValueError as error:
+        raise ValueError(f"{weights.path}: {error}") from None
     parts = parts_of(motion)
     if not parts:
         raise ValueError(

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import nn
 
+from ..fields import integer, load_json, mapping, number, refuse
 from ..files import atomic_path
+from .assigning import assign
+from .weights import read_file
+
+MAX_JSON = 16 * 1024 * 1024
+MAX_SIZE = 8192
+MAX_LAYERS = 256
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -22,39 +29,69 @@ def save_module(module: Any, folder: Path, dtype: torch.dtype) -> None:
     tensors = {name: x.detach().to(dtype).contiguous() for name, x in module.state_dict().items()}
     with atomic_path(folder / "model.safetensors") as temporary:
         temporary.write_bytes(save(tensors))
-    write_json(folder / "config.json", vars(module.config))
+    write_json(folder / "config.json", asdict(module.config))
 
 
 def load_module(kind: type[M], config: type[Any], folder: Path) -> M:
     """Read a module written by `save_module`, in float32.
 
+    Nothing is allocated for it but what its file holds.
+
+    Args:
+        kind: of the module, made from its configuration alone.
+        config: a dataclass of integers and floats that all have defaults.
+        folder: holds config.json and model.safetensors.
+
     Raises:
-        ValueError: names the file that is missing or does not fit.
+        ValueError: names the file that is missing or does not fit, and the value.
     """
-    values = read_json(folder / "config.json")
-    unknown = sorted(set(values) - set(config.__dataclass_fields__))
-    if unknown:
-        raise ValueError(f"{str(folder / 'config.json')!r} has unknown fields {unknown}")
-    module = kind(config(**values))
-    path = folder / "model.safetensors"
-    try:
-        module.load_state_dict(load_file(path))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{str(path)!r} cannot be loaded: {reason}") from None
+    values = read_config(config, folder / "config.json")
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise ValueError(f"{str(weights)!r} does not exist, expected the weights of the model")
+    with torch.device("meta"):
+        module = kind(values)
+    tensors = {name: tensor.clone() for name, tensor in read_file(weights).tensors.items()}
+    assign(module, tensors, weights, torch.float32)
     return module
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; ValueError with the file's name otherwise."""
+def read_config(config: type[Any], path: Path) -> Any:
+    """A dataclass of numbers from a JSON file; fields that are absent keep their default.
+
+    Raises:
+        ValueError: names the file, and the field that is unknown, of another type or out of bounds.
+    """
+    defaults = asdict(config())
+    content = read_json(path)
+    values: dict[str, Any] = {}
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{str(path)!r} does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise ValueError(f"{str(path)!r} is not JSON") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{str(path)!r} is not a JSON object")
+        for name, value in mapping(content, "", (), defaults).items():
+            if isinstance(defaults[name], float):
+                values[name] = number(value, name, 1e-6, 1e6)
+            else:
+                values[name] = integer(value, name, 1, MAX_LAYERS if name == "layers" else MAX_SIZE)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r}: {error}") from None
+    return config(**values)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file of bounded size.
+
+    Raises:
+        ValueError: with the file's name, if it is missing, too long or holds anything else.
+    """
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} does not exist, expected a file of the model")
+    with path.open("rb") as file:
+        content = file.read(MAX_JSON + 1)
+    try:
+        values = load_json(content, "the file", MAX_JSON)
+        if not isinstance(values, dict):
+            raise refuse("the file", values, "a JSON object")
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r}: {error}") from None
     return values
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..models.adapter import Tora2Config
+from ..fields import plain
+from ..geometry import COGVIDEOX
+from ..models.config import Tora2Config
 from .adapter_format import parse_config
 
 PARTS = {"fuser": "motion-guidance fusers", "extractor": "trajectory extractor"}
@@ -36,9 +38,23 @@ def motion_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: if a part is there twice.
     """
-    bare = "conv_in.weight" in tensors and "body.0.bn1.running_mean" in tensors
-    out: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
+    out = {new: tensors[name] for new, name in motion_names(tensors).items()}
+    for name in [n for n in out if n.endswith(".bn1.weight") or n.endswith(".bn2.weight")]:
+        counter = name.removesuffix("weight") + "num_batches_tracked"
+        out.setdefault(counter, torch.zeros((), dtype=torch.long))  # counts steps of training only
+    return out
+
+
+def motion_names(names: Iterable[str]) -> dict[str, str]:
+    """Our name of every tensor of Tora's motion parts, with the one it has among `names`.
+
+    Raises:
+        ValueError: if a part is there twice.
+    """
+    known = set(names)
+    bare = "conv_in.weight" in known and "body.0.bn1.running_mean" in known
+    found: dict[str, str] = {}
+    for name in names:
         if match := _FUSER.fullmatch(name):
             new = f"fuser.{match[1] or match[2]}"
         elif match := _EXTRACTOR.fullmatch(name) or (
@@ -47,13 +63,10 @@ def motion_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             new = f"extractor.{match[1]}"
         else:
             continue
-        if new in out:
-            raise ValueError(f"Tora's {new} is there twice, expected once")
-        out[new] = tensor
-    for name in [n for n in out if n.endswith(".bn1.weight") or n.endswith(".bn2.weight")]:
-        counter = name.removesuffix("weight") + "num_batches_tracked"
-        out.setdefault(counter, torch.zeros((), dtype=torch.long))  # counts steps of training only
-    return out
+        if new in found:
+            raise ValueError(f"Tora's {plain(new)} is there twice, expected once")
+        found[new] = name
+    return found
 
 
 def parts_of(motion: Iterable[str]) -> set[str]:
@@ -72,21 +85,25 @@ def motion_config(path: Path, motion: Mapping[str, Tensor]) -> Tora2Config:
     temporal = _shape(path, motion, "fuser.0.flow_gamma_temporal.weight", 3)
     spatial = _shape(path, motion, "fuser.0.flow_gamma_spatial.weight", 4)
     first = _shape(path, motion, "extractor.conv_in.weight", 4)
-    if blocks % layers or first[1] % 4:
+    cells = COGVIDEOX.patch**2
+    if blocks % layers or first[1] % cells:
         raise ValueError(
             f"{path} has {blocks} extractor blocks of {first[1]} input channels for {layers} "
-            "fuser layers, expected a multiple of the layers and of 4"
+            f"fuser layers, expected a multiple of the layers and of {cells}"
+        )
+    if max(blocks, layers) > len(motion):
+        raise ValueError(
+            f"{path} has {len(motion)} motion tensors for {blocks} extractor blocks and {layers} "
+            "fuser layers: download it again"
         )
     try:
-        if temporal[0] % 32:
-            raise ValueError(f"dim is {temporal[0]}, expected a multiple of 32")
         return parse_config(
             {
                 "dim": temporal[0],
                 "layers": layers,
                 "feature_dim": spatial[1],
                 "extractor_blocks": blocks // layers,
-                "latent_channels": first[1] // 4,
+                "latent_channels": first[1] // cells,
                 "capabilities": ["motion"],
             }
         )
@@ -95,7 +112,7 @@ def motion_config(path: Path, motion: Mapping[str, Tensor]) -> Tora2Config:
 
 
 def _count(motion: Mapping[str, Tensor], stem: str) -> int:
-    pattern = re.compile(re.escape(stem) + r"\.(\d+)\.")
+    pattern = re.compile(re.escape(stem) + r"\.(\d{1,18})\.")
     found = [int(match[1]) for name in motion if (match := pattern.match(name))]
     return 1 + max(found, default=0)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ..fields import plain
 from .motion_keys import PARTS, motion_tensors, parts_of
 from .weights import read_file
 
@@ -38,7 +39,7 @@ def find_sibling(path: Path, have: str) -> dict[str, Tensor]:
         try:
             motion = motion_tensors(read_file(file).tensors)
         except ValueError:
-            unreadable.append(file.name)
+            unreadable.append(plain(file.name))
             continue
         if parts_of(motion) == {want}:
             found[file] = motion
@@ -48,12 +49,12 @@ def find_sibling(path: Path, have: str) -> dict[str, Tensor]:
     if len(found) == 1:
         return next(iter(found.values()))
     if found:
-        names = ", ".join(sorted(file.name for file in found))
+        names = ", ".join(sorted(plain(file.name) for file in found)[:3])
         raise ValueError(
             f"{path} holds only the {PARTS[have]}, and several files could be its "
             f"{PARTS[want]} ({names}): put the right one alone beside it"
         )
-    broken = f" ({', '.join(unreadable)} cannot be read)" if unreadable else ""
+    broken = f" ({', '.join(unreadable[:3])} cannot be read)" if unreadable else ""
     raise ValueError(
         f"{path} holds only the {PARTS[have]}, its {PARTS[want]} missing{broken}: put "
         f"{FOLDERS[want]}/{FOLDERS[want]}.safetensors of Kijai/CogVideoX-5b-Tora beside it"

@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..fields import show
-from .safetensors_file import read_safetensors
+from .safetensors_file import Header, read_header, read_safetensors
 from .torch_pickle import read_torch
 
 AGAIN = "download it again"
@@ -43,10 +43,17 @@ class Weights:
 
 def is_gguf(path: Path) -> bool:
     """Whether a file says that it is GGUF."""
-    if not path.is_file():
-        return False
+    return path.is_file() and _start(path, 4) == b"GGUF"
+
+
+def is_torch_zip(path: Path) -> bool:
+    """Whether a file begins as torch's zip files do, cut off or not."""
+    return path.is_file() and _start(path, 4) == b"PK\x03\x04"
+
+
+def _start(path: Path, count: int) -> bytes:
     with path.open("rb") as file:
-        return file.read(4) == b"GGUF"
+        return file.read(count)
 
 
 def read_file(path: str | os.PathLike[str]) -> Weights:
@@ -60,14 +67,31 @@ def read_file(path: str | os.PathLike[str]) -> Weights:
         OSError: if the file is missing or not readable.
     """
     path = Path(path)
-    with path.open("rb") as file:
-        start = file.read(512)
+    if _format(path) == "torch":
+        return Weights(path, "torch", read_torch(path))
+    return Weights(path, "safetensors", *read_safetensors(path))
+
+
+def look(path: Path) -> Header | None:
+    """The header of a safetensors file, or None for a torch file, which has none.
+
+    Raises:
+        ValueError, OSError: as `read_file`.
+    """
+    return None if _format(path) == "torch" else read_header(path)
+
+
+def _format(path: Path) -> str:
+    """`torch` or `safetensors`, by the first bytes."""
+    if not path.is_dir() and path.exists() and not path.is_file():
+        raise ValueError(f"{path} is no regular file, expected weights")  # a pipe never ends
+    start = _start(path, 512)
     if not start:
         raise ValueError(f"{path} is empty (0 bytes), expected weights: {AGAIN}")
     if start.startswith(b"PK\x03\x04"):
-        return Weights(path, "torch", read_torch(path))
+        return "torch"
     if start[8:9] == b"{" and not start.startswith(b"GGUF"):
-        return Weights(path, "safetensors", *read_safetensors(path))
+        return "safetensors"
     raise ValueError(_no_weights(path, start))
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from safetensors.torch import save_file
-
-from ..checkpoints import convert_transformer, load_adapter, read_transformer, save_adapter
-from ..files import atomic_path
+from ..files import check_writable
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,16 +24,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert, and say what was written."""
+    from ..checkpoints import convert_transformer, load_adapter, read_transformer, save_adapter
+    from ..checkpoints.safetensors_file import write_safetensors
+
     output = Path(arguments.output)
     if output.suffix != ".safetensors":
         raise ValueError(f"cannot write {output}, expected a name that ends in .safetensors")
+    check_writable(output)
     if arguments.to == "tora2":
         save_adapter(load_adapter(arguments.file), output)
     else:
         _, tensors = read_transformer(arguments.file)
         tensors = convert_transformer(tensors, arguments.to)
-        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        with atomic_path(output) as temporary:
-            save_file(tensors, temporary, {"format": "pt"})
+        write_safetensors(output, tensors, {"format": "pt"})
     print(output)
     return 0

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 
-from ..checkpoints import inspect
-
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its arguments."""
@@ -20,6 +18,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the inspection."""
+    from ..checkpoints import inspect
+
     found = inspect(arguments.file)
     print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False) if arguments.json else found)
     return 0

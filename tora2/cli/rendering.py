@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
+from ..files import check_writable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +25,7 @@ def check_outputs(scene: Scene, *outputs: Path) -> None:
     """Refuse outputs that could not be written after the long work.
 
     Raises:
-        OSError: if a folder is missing or not writable.
+        OSError: if a folder is missing, or a file or folder is not writable.
         ValueError: if H.264 does not take the size, or a name does not end in .mp4.
     """
     from ..video import check_video
@@ -34,17 +33,13 @@ def check_outputs(scene: Scene, *outputs: Path) -> None:
     document = scene.trajectories
     for output in outputs:
         check_video(output, (document.height, document.width))
-        if output.is_dir():
-            raise IsADirectoryError(f"cannot write {output}: it is a folder, expected a file name")
-        try:
-            tempfile.TemporaryFile(dir=output.parent).close()
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise OSError(f"cannot write {output}: {reason} (folder {output.parent})") from error
+        check_writable(output)
 
 
 def render(pipeline: Tora2Pipeline, scene: Scene, image: Tensor | None = None) -> Tora2Output:
     """Generate with a progress bar on stderr, from a first frame where the model takes one."""
+    from tqdm import tqdm
+
     with tqdm(total=scene.sampling.steps, desc="sampling", unit="step") as bar:
 
         def show(step: int, steps: int) -> None:

@@ -1,1 +1,1 @@
-"""Clips in memory and where they come from: one batch for every source and every user of clips."""
+"""Clips: the record, its shards on disk, and the batches that training reads."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..checkpoints.cogvideox_config import BLOCKS
+
 GIB = 2**30
 
 TRANSFORMER = 5_570_283_072
@@ -11,7 +13,6 @@ MOTION = 694_352_000
 ADAPTER = 1_250_902_146
 TEXT_ENCODER = 4_762_310_656
 VAE = 215_583_907
-BLOCKS = 42
 
 ACTIVATIONS = int(2.63 * GIB)
 """Of a plain step at 480x720, 49 frames, bfloat16, both halves of the guidance at once.

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
 from ..checkpoints import inspect
-from ..checkpoints.assigning import SCALED
+from ..checkpoints.adapter_format import is_own
+from ..checkpoints.cogvideox_config import BLOCKS, CHANNELS, IMAGE_TO_VIDEO, TEXT_TO_VIDEO, task_of
 from ..checkpoints.inspection import Inspection
-from ..checkpoints.transformer_keys import find_transformer
-from ..checkpoints.weights import is_gguf, read_file
+from ..checkpoints.recognition import Holding, Kind, recognise
+from ..checkpoints.shards import shard_of
+from ..checkpoints.torch_pickle import read_member, zip_entries
+from ..checkpoints.weights import is_gguf, is_torch_zip, look
+from ..checkpoints.words import brief, complaint
+from ..fields import plain
+from ..geometry import COGVIDEOX
 from . import tasks
 
-Shapes = dict[str, tuple[int, ...]]
-
-DIM, BLOCKS = 3072, 42
-T5_SHAPE = (32_128, 4096)
+T5_XXL = (32_128, 4096)
 DINO_DIM = 1024
 MAX_PICKLE = 64 * 1024 * 1024
 MAX_START = 8 * 1024 * 1024
@@ -28,22 +28,12 @@ GGUF = (
     "a CogVideoX transformer as GGUF: only a GGUF loader of the host that knows CogVideoX reads "
     "it, and then Tora2 Apply takes its MODEL"
 )
+SAT_VAE = "in SAT's names, which neither ComfyUI nor the library reads: take another file"
 
-_KINDS = {16: tasks.TEXT_TO_VIDEO, 32: tasks.IMAGE_TO_VIDEO}  # by the channels that come in
-_TELLING = (
-    "patch_embed.proj.weight",
-    "shared.weight",
-    "encoder.embed_tokens.weight",
-    "layer.0.SelfAttention.q.weight",
-    "decoder.conv_in.conv.weight",
-    "decoder.mid_block.resnets.0.norm1.norm_layer.weight",
-    "embeddings.patch_embeddings.projection.weight",
-    "layer_scale1.lambda1",
-)
+_ROLES = {TEXT_TO_VIDEO: tasks.TEXT_TO_VIDEO, IMAGE_TO_VIDEO: tasks.IMAGE_TO_VIDEO}
 _SAT_VAE = b"decoder.mid.block_1.norm1.conv_y"
 _MASK_RCNN = b"roi_heads.mask_predictor"
 _TORA = (b"attention.query_key_value", b"fuser_list", b"traj_extractor")
-_SHARD = re.compile(r"(.*)-\d{5}-of-(\d{5})")
 
 
 @dataclass(frozen=True)
@@ -69,16 +59,15 @@ class Found:
 
 def units(files: Iterable[Path]) -> list[tuple[Path, ...]]:
     """Files that belong together: the shards of a model, ONNX networks of a folder, or one."""
-    together: dict[tuple[Path, str], list[Path]] = {}
+    together: dict[tuple[Path, object], list[Path]] = {}
     for file in files:
-        shard = _SHARD.fullmatch(file.stem)
-        name = f"{shard[1]} of {shard[2]}" if shard else file.name
+        name: object = shard_of(file) or file.name
         name = ".onnx" if file.suffix.lower() == ".onnx" else name
         together.setdefault((file.parent, name), []).append(file)
     return [tuple(sorted(group)) for group in together.values()]
 
 
-def recognise(files: Sequence[Path]) -> Found | None:
+def examine_files(files: Sequence[Path]) -> Found | None:
     """What one of `units` is, or None if it is nothing of ours.
 
     Raises:
@@ -96,85 +85,69 @@ def recognise(files: Sequence[Path]) -> Found | None:
 
 
 def _safetensors(files: Sequence[Path]) -> Found | None:
-    shapes: Shapes = {}
-    names: list[str] = []
+    shapes: dict[str, tuple[int, ...]] = {}
     own = False
     for file in files:
-        inside, told, is_own = _look(file)
-        names += inside
-        shapes |= told
-        own = own or is_own
+        header = look(file)
+        if header is None:
+            return _pickled(file)
+        shapes |= {name: entry.shape for name, entry in header.entries.items()}
+        own = own or is_own(header.metadata)
     size = sum(file.stat().st_size for file in files)
-    sharded = _SHARD.fullmatch(files[0].stem) is not None
+    sharded = shard_of(files[0]) is not None
     path = files[0].parent if sharded else files[0]
-    if any(name.endswith(SCALED) for name in names) and not sharded:
-        found = _scaled(names, shapes, path, size)
-        if found is not None:
-            return found
-    if own or _has_ours(names):
+    try:
+        holdings = recognise(shapes, own)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    held = {holding.kind: holding for holding in holdings}
+    transformer = held.get(Kind.TRANSFORMER)
+    if transformer and transformer.scaled and transformer.layout == "comfy" and not sharded:
+        return _scaled(transformer, path, size)
+    if held.keys() & {Kind.ADAPTER, Kind.TRANSFORMER, Kind.MOTION}:
         return _inspected(path, size)
-    for kind in (_text_encoder, _vae, _semantic):
-        found = kind(shapes, path, size, sharded)
+    for kind, judge in _OTHERS.items():
+        found = judge(held[kind], path, size, sharded) if kind in held else None
         if found is not None:
             return found
     return None
 
 
-def _look(file: Path) -> tuple[list[str], Shapes, bool]:
-    """A file's names, the shapes that tell other models, and whether it is our own adapter."""
-    try:
-        with safe_open(str(file), framework="pt") as opened:
-            names = list(opened.keys())
-            told = [name for name in names if name.endswith(_TELLING)]
-            shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in told}
-            return names, shapes, "tora2_config" in (opened.metadata() or {})
-    except SafetensorError as error:
-        read_file(file)  # says what is wrong with it
-        raise ValueError(f"{file} is damaged ({error})") from None
-
-
-def _has_ours(names: Sequence[str]) -> bool:
-    return find_transformer(names) is not None or any(
-        "flow_gamma_spatial" in name or name.endswith("body.0.bn1.running_mean") for name in names
-    )
-
-
 def _inspected(path: Path, size: int) -> Found:
     seen = inspect(path)
-    halves = [sentence for sentence in seen.missing if "holds only" in sentence]
-    notes = (*halves, *(note for note in seen.notes if "cannot be used" in note))
+    notes = tuple(filter(None, map(complaint, seen.holdings)))
     return Found(str(path), size, seen.holds, seen.capabilities, _roles(seen), notes)
 
 
-def _scaled(names: Sequence[str], shapes: Shapes, path: Path, size: int) -> Found | None:
+def _scaled(transformer: Holding, path: Path, size: int) -> Found:
     """A transformer in the host's own 8-bit format, which only the host's loader reads."""
-    transformer = find_transformer(names)
-    if transformer is None or transformer.layout != "comfy":
-        return None
-    entry = shapes.get(f"{transformer.prefix}patch_embed.proj.weight", ())
-    whole = f"{transformer.prefix}blocks.{BLOCKS - 1}.attn_out.weight" in names
-    fits = whole and len(entry) == 4 and entry[0] == DIM
-    roles = (_KINDS[entry[1]],) if fits and entry[1] in _KINDS else ()
+    roles = _transformer_roles(transformer) if len(transformer.entry) == 4 else ()
     note = "scaled 8-bit weights, for Tora2 Load Model; the library does not read them"
-    return Found(str(path), size, (str(transformer),), roles=roles, notes=(note,))
+    return Found(str(path), size, (brief(transformer),), roles=roles, notes=(note,))
 
 
 def _roles(seen: Inspection) -> tuple[str, ...]:
-    sizes: Mapping[str, object] = seen.sizes
-    roles = []
-    if (sizes.get("channels"), sizes.get("blocks")) == (DIM, BLOCKS):
-        roles += [role for count, role in _KINDS.items() if sizes.get("in_channels") == count]
-    if (sizes.get("dim"), sizes.get("layers")) == (DIM, BLOCKS):
+    roles = [
+        role
+        for holding in seen.holdings
+        if holding.kind is Kind.TRANSFORMER and not holding.trouble
+        for role in _transformer_roles(holding)
+    ]
+    if (seen.sizes.get("dim"), seen.sizes.get("layers")) == (CHANNELS, BLOCKS):
         roles += [tasks.MOTION] if "motion" in seen.capabilities else []
         roles += [tasks.APPEARANCE] if "appearance" in seen.capabilities else []
     return tuple(roles)
 
 
-def _text_encoder(shapes: Shapes, path: Path, size: int, sharded: bool) -> Found | None:
-    if not any(name.endswith("layer.0.SelfAttention.q.weight") for name in shapes):
-        return None
-    names = ("shared.weight", "encoder.embed_tokens.weight")
-    if T5_SHAPE not in (shape for name, shape in shapes.items() if name.endswith(names)):
+def _transformer_roles(transformer: Holding) -> tuple[str, ...]:
+    channels, given, *_ = transformer.entry
+    role = _ROLES.get(task_of(given))
+    fits = (channels, transformer.blocks) == (CHANNELS, BLOCKS)
+    return (role,) if fits and role else ()
+
+
+def _text_encoder(held: Holding, path: Path, size: int, sharded: bool) -> Found | None:
+    if held.entry != T5_XXL:
         return None
     if sharded:
         note = "in shards, as the library reads it; ComfyUI's Load CLIP needs one file"
@@ -182,34 +155,36 @@ def _text_encoder(shapes: Shapes, path: Path, size: int, sharded: bool) -> Found
     return Found(str(path), size, ("the T5-XXL text encoder",), roles=(tasks.TEXT_ENCODER,))
 
 
-def _vae(shapes: Shapes, path: Path, size: int, sharded: bool) -> Found | None:
-    entry = shapes.get("decoder.conv_in.conv.weight", ())
-    norm = "decoder.mid_block.resnets.0.norm1.norm_layer.weight"
-    if norm not in shapes or len(entry) != 5 or entry[1] != 16:
+def _vae(held: Holding, path: Path, size: int, sharded: bool) -> Found | None:
+    if held.layout == "sat":
+        return Found(str(path), size, (brief(held),), notes=(SAT_VAE,))
+    if held.entry[1:2] != (COGVIDEOX.channels,):
         return None
-    return Found(str(path), size, ("a CogVideoX VAE",), roles=(tasks.VAE,))
+    return Found(str(path), size, (brief(held),), roles=(tasks.VAE,))
 
 
-def _semantic(shapes: Shapes, path: Path, size: int, sharded: bool) -> Found | None:
-    patches = shapes.get("embeddings.patch_embeddings.projection.weight", ())
-    if not patches or not any("layer_scale1" in name for name in shapes):
-        return None
-    held = (f"a DINOv2 of {patches[0]} channels",)
-    if patches[0] != DINO_DIM:
+def _semantic(held: Holding, path: Path, size: int, sharded: bool) -> Found:
+    if held.entry[0] != DINO_DIM:
         note = f"adapters of the preset 5b take {DINO_DIM} channels (facebook/dinov2-large)"
-        return Found(str(path), size, held, notes=(note,))
-    return Found(str(path), size, held, roles=(tasks.SEMANTIC,))
+        return Found(str(path), size, (brief(held),), notes=(note,))
+    return Found(str(path), size, (brief(held),), roles=(tasks.SEMANTIC,))
+
+
+_OTHERS: dict[Kind, Callable[[Holding, Path, int, bool], Found | None]] = {
+    Kind.TEXT_ENCODER: _text_encoder,
+    Kind.VAE: _vae,
+    Kind.SEMANTIC: _semantic,
+}
 
 
 def _pickled(file: Path) -> Found | None:
     """A torch file, if the names in its pickle are ours; only then is it read, weights-only."""
     names = _names_in_pickle(file)
     size = file.stat().st_size
-    if any(word in names for word in _TORA) and zipfile.is_zipfile(file):
+    if any(word in names for word in _TORA) and is_torch_zip(file):
         return _inspected(file, size)
     if _SAT_VAE in names:
-        note = "in SAT's names, which neither ComfyUI nor the library reads: take another file"
-        return Found(str(file), size, ("a CogVideoX VAE",), notes=(note,))
+        return Found(str(file), size, (brief(Holding(Kind.VAE)),), notes=(SAT_VAE,))
     if _MASK_RCNN in names:
         return Found(str(file), size, ("Mask R-CNN, for things",), roles=(tasks.IDENTITY,))
     return None
@@ -217,16 +192,16 @@ def _pickled(file: Path) -> Found | None:
 
 def _names_in_pickle(file: Path) -> bytes:
     """The bytes that a torch file's tensor names are among; none if it is no torch file."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            entries = [e for e in archive.infolist() if e.filename.endswith("data.pkl")]
-            if len(entries) != 1 or entries[0].file_size > MAX_PICKLE:
-                return b""
-            return archive.read(entries[0])
-    except zipfile.BadZipFile:  # torch before 1.6 wrote the pickle first, the values behind it
+    if not zipfile.is_zipfile(file):  # torch before 1.6 wrote the pickle first, then the values
         with file.open("rb") as opened:
             return opened.read(MAX_START)
-    except (NotImplementedError, RuntimeError):  # compressed or encrypted as torch never does
+    try:
+        pickles = [entry for entry in zip_entries(file) if entry.filename.endswith("data.pkl")]
+        stored = pickles and pickles[0].compress_type == zipfile.ZIP_STORED  # as torch writes
+        if len(pickles) != 1 or not stored or pickles[0].file_size > MAX_PICKLE:
+            return b""
+        return read_member(file, pickles[0])
+    except ValueError:  # of what is damaged it cannot be told whether it was ours
         return b""
 
 
@@ -248,6 +223,6 @@ def _onnx(files: Sequence[Path]) -> Found | None:
     kind = next((words for name, words in kinds.items() if name in folder.parts), None)
     if kind is None:
         return None
-    held = f"{len(files)} ONNX {kind}: {', '.join(file.name for file in files)}"
+    held = f"{len(files)} ONNX {kind}: {', '.join(plain(file.name) for file in files)}"
     size = sum(file.stat().st_size for file in files)
     return Found(str(folder), size, (held,), roles=(tasks.IDENTITY,))

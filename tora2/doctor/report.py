@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..checkpoints.sources import BUNDLED, EVERYTHING, NO_TORA2, Source, terms
+from ..fields import plain
 from .memory import NEEDS, Verdict, judge, text_encoder
 from .recognition import Found
 from .scanning import Scan
 from .system import Device, Package
 from .tasks import BUNDLED as BUNDLED_ROLE
 from .tasks import COMFYUI, LIBRARY, ROLES, Readiness, readiness
+from .walking import MAX_PATH
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def _line(found: Found, folder: Path) -> str:
     size = f" ({found.bytes / 1e9:.2f} GB)" if found.bytes else ""
     enables = f"; enables {', '.join(found.enables)}" if found.enables else ""
     notes = "".join(f"; {note}" for note in found.notes)
-    return f"{name}{size}: {', '.join(found.holds)}{enables}{notes}"
+    return f"{plain(str(name), MAX_PATH)}{size}: {', '.join(found.holds)}{enables}{notes}"
 
 
 def _where(missing: Iterable[str]) -> tuple[str, ...]:

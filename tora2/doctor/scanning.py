@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..fields import load_json
+from ..fields import load_json_file, plain
 from . import tasks
-from .recognition import Found, recognise, units
+from .recognition import Found, examine_files, units
 from .walking import INDEX, Limits, walk
 
 MAX_INDEX = 64 * 1024
+MAX_SENTENCE = 4096
+"""Characters of a sentence, which may name two paths."""
 PARTS = ("transformer", "vae", "text_encoder", "tokenizer")
 
 
@@ -63,7 +65,7 @@ def _scan(folder: Path, limits: Limits, seen: set[tuple[int, int]]) -> Scan:
             unreadable.append(_sentence(error))
     for files in units(walked.files):
         try:
-            known = recognise(files)
+            known = examine_files(files)
         except (ValueError, OSError) as error:
             unreadable.append(_sentence(error))
             continue
@@ -77,11 +79,11 @@ def _scan(folder: Path, limits: Limits, seen: set[tuple[int, int]]) -> Scan:
 def _pipeline(folder: Path) -> Found | None:
     """A folder that `Tora2Pipeline.from_pretrained` takes, and which of its parts are there."""
     index = folder / INDEX
-    with index.open("rb") as file:
-        content = load_json(file.read(MAX_INDEX + 1), str(index), MAX_INDEX)
-    kind = content.get("_class_name") if isinstance(content, dict) else None
-    if not str(kind).startswith(("CogVideoX", "Tora")):
+    content = load_json_file(index, MAX_INDEX)
+    name = content.get("_class_name") if isinstance(content, dict) else None
+    if not isinstance(name, str) or not name.startswith(("CogVideoX", "Tora")):
         return None
+    kind = plain(name)
     missing = [part for part in PARTS if not (folder / part).is_dir()]
     if missing:
         note = f"for the library it lacks {', '.join(f'{part}/' for part in missing)}"
@@ -91,5 +93,5 @@ def _pipeline(folder: Path) -> Found | None:
 
 def _sentence(error: ValueError | OSError) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror.lower()}"
-    return " ".join(str(error).split())
+        return plain(f"{error.filename}: {error.strerror.lower()}", MAX_SENTENCE)
+    return plain(" ".join(str(error).split()), MAX_SENTENCE)

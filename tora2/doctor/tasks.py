@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..checkpoints import sources
-from ..encoders.registry import entries
 
 BUNDLED = "bundled"
 TEXT_TO_VIDEO = "text-to-video transformer"
@@ -40,6 +39,10 @@ def _published(*given: sources.Source) -> tuple[str, ...]:
 
 
 def _encoders(*parts: str) -> tuple[str, ...]:
+    try:
+        from ..encoders.registry import entries
+    except ModuleNotFoundError as error:  # the doctor is there to say that it is missing
+        return (f"which there are cannot be told without the Python package {error.name}",)
     return tuple(f"{one.files}. {one.licence}" for part in parts for one in entries(part))
 
 

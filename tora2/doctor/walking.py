@@ -7,8 +7,12 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..fields import plain
+
 SUFFIXES = frozenset({".safetensors", ".sft", ".pt", ".pth", ".bin", ".ckpt", ".gguf", ".onnx"})
 INDEX = "model_index.json"
+MAX_PATH = 1024
+"""Characters of a path that are shown."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ def walk(root: Path, limits: Limits, seen: set[tuple[int, int]]) -> Walk:
             with os.scandir(folder) as listing:
                 names = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
-            notes.append(f"{folder} cannot be listed: {(error.strerror or str(error)).lower()}")
+            reason = (error.strerror or str(error)).lower()
+            notes.append(f"{plain(str(folder), MAX_PATH)} cannot be listed: {reason}")
             continue
         entries += len(names)
         if entries > limits.entries:
@@ -80,7 +85,7 @@ def walk(root: Path, limits: Limits, seen: set[tuple[int, int]]) -> Walk:
                 deeper = deeper or depth == limits.depth
                 if depth < limits.depth:
                     queue.append((path, depth + 1))
-            elif entry.name == INDEX:
+            elif entry.name == INDEX and os.path.isfile(path):
                 pipelines.append(folder)
             elif path.suffix.lower() in SUFFIXES and _is_new_file(path, seen):
                 files.append(path)

@@ -1,4 +1,5 @@
-"""Augmentation of reference pictures in training, as in Video Alchemist (METHOD 1.3).
+"""Augmentation of reference pictures in training, as in Video Alchemist (arXiv
+2501.06187, supplement).
 
 A reference that is never the very pixels of the clip teaches identity instead of copying.
 """

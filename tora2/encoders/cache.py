@@ -39,7 +39,7 @@ class FeatureCache:
         return sum(x.nbytes for x in self._tensors.values())
 
     def get(self, name: str, compute: Callable[[], Tensor]) -> Tensor:
-        """The tensor called `name`, computed if it is not kept. It must not be written to."""
+        """The tensor called `name`, computed unless it is kept; the caller must not change it."""
         with self._lock:
             if name in self._tensors:
                 self._tensors.move_to_end(name)

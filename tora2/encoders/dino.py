@@ -1,9 +1,9 @@
 """DINOv2 as the semantic encoder: 256 patch tokens of a 224² picture after the final norm.
 
-Preparation and tokens are those of Video Alchemist (METHOD 1.3): white background, square, bicubic,
-ImageNet statistics; class and register tokens are dropped. The library runs `transformers`, ComfyUI
-its own model; both get their pixels and their position embeddings from here, so that the same
-weights give the same tokens.
+Preparation and tokens are those of Video Alchemist (arXiv 2501.06187): white background, square,
+bicubic, ImageNet statistics; class and register tokens are dropped. The library runs
+`transformers`, ComfyUI its own model; both get their pixels and their position embeddings from
+here, so that the same weights give the same tokens.
 """
 
 import os

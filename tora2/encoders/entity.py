@@ -1,12 +1,12 @@
 """From reference pictures to an entity: preparation, routing and encoding, each done once."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from ..fields import number, text
 from .cache import FeatureCache
 from .detection import LADDER, FaceChoice, Found, find
 from .face import FaceEncoder
@@ -17,6 +17,8 @@ from .protocols import Box, Face, FaceDetector, JointEncoder, PriorEncoder, Sema
 from .routing import KINDS, Routing, route, rungs
 
 MAX_PICTURES = 8
+MAX_WORD = 1000
+MAX_STRENGTH = 10.0
 PREVIEW = 224
 _FACE_MARGIN = 0.25
 
@@ -43,16 +45,16 @@ class Encoders:
 
 
 @dataclass(frozen=True, eq=False)
-class Entity:
-    """What one entity is called and looks like.
+class EncodedEntity:
+    """What one entity is called and looks like: its word, and its pictures as features.
 
     Attributes:
-        word: the entity word as it stands in the prompt; "" for none.
-        pictures: its encoded reference pictures, each a reference of its own; empty for none.
-        strength: multiplies what the entity adds to the video.
+        word: the entity word as it stands in the prompt; "" without one.
+        pictures: its encoded reference pictures, each a reference of its own; may be empty.
+        strength: how much of the entity is added to the video, from 0 to `MAX_STRENGTH`.
         name: the id or name of its entity in the trajectories; "" for the word.
         routings: for each picture, the branch, box, score and reason.
-        preview: uint8 [P, 3, 224, 224], the crops that the prior encoders read; None without.
+        preview: uint8 [P, 3, 224, 224], the crops that the prior encoders read; None without any.
     """
 
     word: str = ""
@@ -63,11 +65,22 @@ class Entity:
     preview: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.strength):
-            raise ValueError(f"strength is {self.strength}; expected a finite number")
+        text(self.word, "word", MAX_WORD, low=0, lines=True)
+        text(self.name, "name", MAX_WORD, low=0, lines=True)
+        number(self.strength, "strength", 0, MAX_STRENGTH)
         if len(self.pictures) > MAX_PICTURES:
             raise ValueError(
                 f"an entity has {len(self.pictures)} pictures; expected at most {MAX_PICTURES}"
+            )
+        crops = self.preview
+        if crops is not None and (
+            crops.dtype != torch.uint8
+            or crops.shape[1:] != (3, PREVIEW, PREVIEW)
+            or len(crops) > MAX_PICTURES
+        ):
+            raise ValueError(
+                f"its preview is {crops.dtype} {tuple(crops.shape)}; expected uint8 "
+                f"[P, 3, {PREVIEW}, {PREVIEW}] of at most {MAX_PICTURES} pictures"
             )
 
     @property
@@ -75,7 +88,7 @@ class Entity:
         """A line for each picture that says which branch it took, and why."""
         return "\n".join(f"{i}: {r.reason}" for i, r in enumerate(self.routings, start=1))
 
-    def with_pictures_of(self, other: "Entity") -> "Entity":
+    def with_pictures_of(self, other: "EncodedEntity") -> "EncodedEntity":
         """The other entity, with this one's pictures before its own."""
         previews = [x.preview for x in (self, other) if x.preview is not None]
         return replace(
@@ -107,7 +120,7 @@ def encode_entity(
     choice: FaceChoice | None = None,
     box: Box | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Entity:
+) -> EncodedEntity:
     """Encode the reference pictures of one entity.
 
     Args:
@@ -121,7 +134,8 @@ def encode_entity(
         progress: is called with the pictures done and their number.
 
     Raises:
-        ValueError: if there are too many pictures, or an encoder that one needs is missing.
+        ValueError: if there are too many pictures, an encoder that one needs is missing, or the
+            word, the name or the strength is out of an entity's bounds.
     """
     if len(pictures) > MAX_PICTURES:
         raise ValueError(f"there are {len(pictures)} pictures; expected at most {MAX_PICTURES}")
@@ -130,7 +144,7 @@ def encode_entity(
         encoded.append(encode_picture(encoders, picture, word, kind, choice, box))
         if progress is not None:
             progress(i + 1, len(pictures))
-    return Entity(
+    return EncodedEntity(
         word=word,
         pictures=tuple(x.features for x in encoded),
         strength=strength,

@@ -3,7 +3,8 @@
 A folder such as `antelopev2` or `buffalo_l` holds a detector (SCRFD or RetinaFace) and a recogniser
 (ArcFace, 512 wide); which file is which is read from the networks' signatures, so that other
 recognisers (AuraFace) take part under any name. The identity vector is the recogniser's output as
-it is, not normalised, as ConsisID feeds it (METHOD 1.1).
+it is, not normalised, as ConsisID (arXiv 2411.17440) feeds it: its length says how sure the network
+is. See docs/method.md, Personalization.
 """
 
 import hashlib
@@ -18,7 +19,8 @@ import torch
 from torch import Tensor
 
 from .fingerprint import file_fingerprint
-from .onnx import Signature, providers, running, signature
+from .onnx import providers, running
+from .onnx_file import Signature, signature
 from .protocols import Face, FaceDetector, FaceRecogniser
 
 INSTALL = "python -m pip install insightface onnxruntime"

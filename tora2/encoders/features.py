@@ -24,10 +24,11 @@ class PictureFeatures:
     def __post_init__(self) -> None:
         if self.branch not in BRANCHES:
             raise ValueError(f"branch is {self.branch!r}; expected one of {BRANCHES}")
-        if self.semantic.ndim != 2 or self.prior.ndim != 1:
+        shapes = tuple(self.semantic.shape), tuple(self.prior.shape)
+        if (len(shapes[0]), len(shapes[1])) != (2, 1) or 0 in shapes[0] + shapes[1]:
             raise ValueError(
-                f"semantic and prior have shapes {tuple(self.semantic.shape)} and "
-                f"{tuple(self.prior.shape)}; expected [S, D] and [D]"
+                f"semantic and prior have shapes {shapes[0]} and {shapes[1]}; "
+                "expected [S, D] and [D], none of them empty"
             )
 
     def check_widths(self, semantic: int, face: int, object: int) -> None:

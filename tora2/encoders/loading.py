@@ -1,14 +1,16 @@
 """Encoders from files, and what to tell the user about them."""
 
 import os
+from collections.abc import Mapping
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 
 from .cache import FeatureCache
 from .entity import Encoders
 from .face import INSTALL
-from .registry import PARTS, EncoderEntry, entries, entry, object_entry
+from .registry import PARTS, EncoderEntry, entries, entry, face_entry, object_entry
 
 _ABSENT = {
     "semantic": "no picture can be encoded",
@@ -38,7 +40,7 @@ def load_encoders(
     """
     chosen: dict[str, EncoderEntry | None] = {
         "semantic": None if semantic is None else entry("dinov2"),
-        "face": None if face is None else entry("insightface"),
+        "face": None if face is None else face_entry(Path(face).name),
         "object": None if object is None else object_entry(object),
     }
     paths = {"semantic": semantic, "face": face, "object": object}
@@ -49,8 +51,16 @@ def load_encoders(
     return Encoders(
         **loaded,
         cache=FeatureCache() if cache is None else cache,
-        notes=tuple(note(part, chosen[part]) for part in PARTS),
+        notes=notes(chosen),
     )
+
+
+def notes(
+    chosen: Mapping[str, EncoderEntry | None], files: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """A `note` on every part: its encoder, and what the user calls it where that is known."""
+    names = files or {}
+    return tuple(note(part, chosen.get(part), names.get(part, "")) for part in PARTS)
 
 
 def note(part: str, found: EncoderEntry | None, file: str = "") -> str:

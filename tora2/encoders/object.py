@@ -1,4 +1,8 @@
-"""Mask R-CNN's box head as the identity of objects: what OWTB calls their ReID (METHOD 1.4)."""
+"""Mask R-CNN's box head as the identity of objects.
+
+The paper takes "ReID" of OWTB (arXiv 2104.11221), whose embedding is such a box feature of 1024
+channels; torchvision's needs no further package. See docs/method.md, Personalization.
+"""
 
 import os
 import pickle
@@ -10,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..files import regular_file
 from .fingerprint import fingerprint
 from .protocols import Box
 
@@ -27,6 +32,7 @@ _UNPICKLING = (
     AttributeError,
     AssertionError,
     OverflowError,
+    MemoryError,
     struct.error,
 )
 
@@ -109,8 +115,10 @@ def _state(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    if not path.is_file():
-        raise ValueError(f"{path} is not there; expected {_WEIGHTS}")
+    try:
+        regular_file(path)
+    except OSError as error:
+        raise ValueError(f"{path} is not there; expected {_WEIGHTS}") from error
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

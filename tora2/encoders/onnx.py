@@ -1,23 +1,34 @@
-"""ONNX files: which providers run them, what is refused, and encoders given as one."""
+"""Encoders given as ONNX files: which providers run them, and identity networks for objects."""
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..fields import plain
 from .fingerprint import file_fingerprint
+from .onnx_file import signature
 from .pictures import crop, pad_square, resize
 from .protocols import Box
 
-_DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
+_RUNNING = (
+    RuntimeError,
+    ValueError,
+    LookupError,
+    MemoryError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+)
 _logger = logging.getLogger(__name__)
 
 
@@ -59,91 +70,20 @@ def runtime() -> Any:
     return onnxruntime
 
 
-def check(path: str | os.PathLike[str]) -> Any:
-    """Read an ONNX file, unless it brings more than a network.
-
-    Raises:
-        ValueError: if the file is no ONNX model, keeps tensors in other files, or asks for
-            operators that onnxruntime does not bring itself.
-    """
-    try:
-        import onnx
-        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise ValueError(
-            "onnx is not installed, which ONNX encoders need; "
-            "install it with: python -m pip install onnxruntime onnx"
-        ) from error
-    if not Path(path).is_file():
-        raise ValueError(f"{path} is not there; expected an ONNX file")
-    try:
-        model = onnx.load(os.fspath(path), load_external_data=False)
-    except DecodeError as error:
-        raise ValueError(f"{path} cannot be read; expected an ONNX file") from error
-    if not model.graph.node:
-        raise ValueError(f"{path} holds no network; expected an ONNX file")
-    own = {function.domain for function in model.functions}
-    nodes = list(_nodes(model.graph))
-    for function in model.functions:
-        nodes += [inner for node in function.node for inner in _with_subgraphs(node)]
-    for node in nodes:
-        if node.domain not in _DOMAINS and node.domain not in own or node.op_type == "EPContext":
-            raise ValueError(
-                f"{path} asks for the operator {node.domain}::{node.op_type}, whose code would "
-                "have to be loaded; expected standard ONNX operators"
-            )
-    constants = [x.t for node in nodes for x in node.attribute]
-    for tensor in [*model.graph.initializer, *constants]:
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise ValueError(
-                f"{path} keeps tensor {tensor.name!r} in another file; "
-                "expected an ONNX file that holds all of its tensors"
-            )
-    return model
-
-
-@dataclass(frozen=True)
-class Signature:
-    """Shapes of a network's inputs and outputs; 0 stands for a dimension that is open."""
-
-    inputs: tuple[tuple[int, ...], ...]
-    outputs: tuple[tuple[int, ...], ...]
-
-
-def signature(path: str | os.PathLike[str]) -> Signature:
-    """Read an ONNX file's, after `check`."""
-    graph = check(path).graph
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs = [x for x in graph.input if x.name not in weights]
-    return Signature(*(tuple(_dimensions(x) for x in part) for part in (inputs, graph.output)))
-
-
-def _dimensions(value: Any) -> tuple[int, ...]:
-    return tuple(int(d.dim_value) for d in value.type.tensor_type.shape.dim)
-
-
-def _nodes(graph: Any) -> Iterator[Any]:
-    for node in graph.node:
-        yield from _with_subgraphs(node)
-
-
-def _with_subgraphs(node: Any) -> Iterator[Any]:
-    yield node
-    for attribute in node.attribute:
-        for graph in [attribute.g, *attribute.graphs]:
-            yield from _nodes(graph)
-
-
 @contextmanager
 def running(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn what onnxruntime raises about a file into a ValueError with one sentence."""
     state = runtime().capi.onnxruntime_pybind11_state  # its exceptions share no base of their own
-    own = [x for x in vars(state).values() if isinstance(x, type) and issubclass(x, Exception)]
-    raised: tuple[type[Exception], ...] = (RuntimeError, ValueError, IndexError, MemoryError, *own)
+    own: list[type[Exception]] = [
+        x for x in vars(state).values() if isinstance(x, type) and issubclass(x, Exception)
+    ]
+    if cv2 := sys.modules.get("cv2"):  # aligns faces
+        own.append(cv2.error)
+    raised: tuple[type[Exception], ...] = (*_RUNNING, *own)
     try:
         yield
     except raised as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = plain(str(error).splitlines()[0] if str(error) else type(error).__name__)
         raise ValueError(f"{path} cannot be run ({reason}); expected another network") from error
 
 
@@ -162,7 +102,7 @@ class OnnxPrior:
     def __init__(
         self, path: str | os.PathLike[str], device: torch.device | str, name: str = "onnx"
     ) -> None:
-        check(path)
+        signature(path)
         self.path, self.device = Path(path), torch.device(device)
         self._session: Any = None
         session = self._load()

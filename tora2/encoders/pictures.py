@@ -1,39 +1,18 @@
 """Pictures from files and hosts, as tensors: decoding, alpha, white background, square, size."""
 
-import io
 import os
-import struct
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
-MAX_PIXELS = 100_000_000
-MAX_SIDE = 2048
-# Decoders written for pictures; Pillow's others run programs (EPS) or parse documents.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
+from .picture_file import opened_picture
 
-_DECODING = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
+MAX_SIDE = 2048
+_STRIP = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,53 +55,21 @@ def load_picture(
         max_side: longer pictures are scaled down so that their long side is this many pixels.
 
     Raises:
-        ValueError: if the file is missing, not an image, damaged, or of more than `MAX_PIXELS`.
+        ValueError: if the file is missing, not an image, damaged, or too large; see
+            `opened_picture`, which every picture file comes through.
     """
-    name = name or ("the image" if isinstance(source, bytes) else os.fspath(source))
-    with _reading(name):
-        if isinstance(source, bytes):
-            data = source
-        else:
-            with open(source, "rb") as file:
-                data = file.read()
-        Image.init()
-        known = [f for f in FORMATS if f in Image.OPEN]
-        with Image.open(io.BytesIO(data), formats=known) as image:
-            width, height = image.size
-            if width * height <= MAX_PIXELS:
-                image.draft("RGB", (max_side, max_side))
-                return _picture(ImageOps.exif_transpose(image), max_side)
-    raise ValueError(_too_large(name, f"{width}x{height} pixels"))
-
-
-@contextmanager
-def _reading(name: str) -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        except FileNotFoundError as error:
-            raise ValueError(f"{name} does not exist; expected an image file") from error
-        except Image.DecompressionBombError as error:
-            raise ValueError(_too_large(name, "too many pixels")) from error
-        except _DECODING as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            if isinstance(error, UnidentifiedImageError):
-                reason = "its content is not recognised"
-            raise ValueError(
-                f"{name} cannot be read as an image ({reason}); "
-                "expected a whole JPEG, PNG, WebP, GIF, BMP or TIFF file"
-            ) from error
-
-
-def _too_large(name: str, size: str) -> str:
-    return f"{name} has {size}; expected at most {MAX_PIXELS // 1_000_000} million"
+    with opened_picture(source, name) as image:
+        image.draft("RGB", (max_side, max_side))
+        ImageOps.exif_transpose(image, in_place=True)
+        return _picture(image, max_side)
 
 
 def _picture(image: Image.Image, max_side: int) -> Picture:
     image = _eight_bit(image)
     transparent = image.has_transparency_data
-    image = image.convert("RGBA" if transparent else "RGB")
+    mode = "RGBA" if transparent else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
     if max(image.size) > max_side:
         image.thumbnail((max_side, max_side), Image.Resampling.BICUBIC)
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
@@ -132,14 +79,20 @@ def _picture(image: Image.Image, max_side: int) -> Picture:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Greyscale of 16 or 32 bits to `L`; floats are taken as [0, 1]."""
+    """Greyscale of 16 or 32 bits to `L`, strip by strip; floats are taken as [0, 1]."""
     if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
         return image
-    values = np.asarray(image).astype(np.float64)
     limit = 1.0 if image.mode == "F" else 65535.0
-    if values.min() < 0 or values.max() > limit or not np.isfinite(values).all():
-        raise ValueError(f"its values leave [0, {limit:g}]")
-    return Image.fromarray(np.round(values * (255 / limit)).astype(np.uint8))
+    grey = Image.new("L", image.size)
+    rows = max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        values = np.asarray(strip).astype(np.float64)
+        if not (values.min() >= 0 and values.max() <= limit):  # which NaN does not pass either
+            raise ValueError(f"its values leave [0, {limit:g}]")
+        eight = np.round(values * (255 / limit)).astype(np.uint8)
+        grey.paste(Image.fromarray(eight), (0, top))
+    return grey
 
 
 def picture_from_tensor(

@@ -11,7 +11,8 @@ import torch
 from .dino import load_dino
 from .face import load_face
 from .object import load_mask_rcnn
-from .onnx import OnnxPrior, signature
+from .onnx import OnnxPrior
+from .onnx_file import signature
 
 PARTS = ("semantic", "face", "object")
 
@@ -66,11 +67,16 @@ def entry(name: str) -> EncoderEntry:
     """By name.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if no encoder has that name.
     """
     if name not in _ENTRIES:
         raise ValueError(f"encoder {name!r} is unknown; expected one of {', '.join(_ENTRIES)}")
     return _ENTRIES[name]
+
+
+def face_entry(name: str) -> EncoderEntry:
+    """The face encoder that a folder or file is for, by its name."""
+    return entry("auraface" if "aura" in name.lower() else "insightface")
 
 
 def object_entry(path: str | os.PathLike[str]) -> EncoderEntry:

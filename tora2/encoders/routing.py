@@ -1,4 +1,8 @@
-"""Which branch of the DPE a picture takes, and in words why (METHOD 1.5)."""
+"""Which branch of the DPE a picture takes, and in words why.
+
+People whose face is found go to the face branch, all else to the object branch; see docs/method.md,
+Personalization.
+"""
 
 import re
 from dataclasses import dataclass

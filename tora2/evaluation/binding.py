@@ -14,7 +14,7 @@ from ..data.spritebind.encoding import encode_clips, rendered
 from ..encoders.tiny import TinyEncoder
 from ..latents import decode_video
 from ..pipeline import Tora2Pipeline
-from ..sampling import make_scheduler, sample_latents
+from ..sampling import ClassifierFree, make_scheduler, sample_latents
 from ..text import encode_prompts, token_ids
 from .metrics.colour import bound, hue_of, locate
 
@@ -104,7 +104,7 @@ def sample_clips(
             negative,
             conditioning,
             steps=steps,
-            guidance=guidance,
+            guider=ClassifierFree(guidance),
             generator=generator,
         )
         video = decode_video(pipeline.vae, latents)

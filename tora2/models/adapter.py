@@ -5,6 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from ..geometry import COGVIDEOX, Grid
 from .binding import (
     GatedSelfAttention,
     LinearBinding,
@@ -30,21 +31,26 @@ class Tora2Adapter(nn.Module):
 
     Modules that a configuration does not need are None, so a file with Tora's motion parts alone
     gives an adapter whose `capabilities` are {"motion"}.
+
+    Args:
+        config: sizes and parts.
+        grid: latent geometry of the backbone it stands beside.
     """
 
     extractor: TrajectoryExtractor | None
     personalization: DecoupledPersonalizationExtractor | LinearExtractor | None
     binder: GatedSelfAttention | LinearBinding | None
 
-    def __init__(self, config: Tora2Config) -> None:
+    def __init__(self, config: Tora2Config, grid: Grid = COGVIDEOX) -> None:
         super().__init__()
         self.config = c = config
+        self.grid = grid
         motion, appearance, binding = (part in c.capabilities for part in CAPABILITIES)
         self.extractor = None
         self.fuser = nn.ModuleList()
         if motion:
             self.extractor = TrajectoryExtractor(
-                c.latent_channels, c.feature_dim, c.layers, c.extractor_blocks
+                c.latent_channels, c.feature_dim, c.layers, c.extractor_blocks, grid.patch
             )
             self.fuser.extend(MotionGuidanceFuser(c.dim, c.feature_dim) for _ in range(c.layers))
         self.personalization = None
@@ -92,10 +98,26 @@ class Tora2Adapter(nn.Module):
         return next(self.parameters()).device
 
     def motion_features(self, motion_latent: Tensor) -> list[Tensor]:
-        """Tora's motion features of a latent [B, C, T, H, W]: `layers` of [B * T, F, H/2, W/2]."""
+        """Tora's motion features of a latent: a map of its tokens a block.
+
+        Args:
+            motion_latent: [B, C, T, H, W], already scaled.
+
+        Returns:
+            `layers` tensors [B * T, F, rows, columns].
+
+        Raises:
+            ValueError: if there are no motion parts, or the latent has other channels.
+        """
         if self.extractor is None:
             raise ValueError(
                 "this adapter has no motion parts, so trajectories cannot be used with it"
+            )
+        channels = self.config.latent_channels
+        if motion_latent.ndim != 5 or motion_latent.shape[1] != channels:
+            raise ValueError(
+                f"the motion latent has the shape {tuple(motion_latent.shape)}, "
+                f"expected [B, {channels}, T, H, W]"
             )
         return self.extractor(motion_latent)
 
@@ -165,9 +187,10 @@ class Tora2Adapter(nn.Module):
     def _latent_tracks(self, entities: EntityBatch) -> tuple[Tensor, Tensor]:
         """Points [B, N, K, T_l, 2] and weights [B, N, K, T_l] at latent frames."""
         visible = (entities.visible & entities.track_mask[..., None]).to(entities.points.dtype)
-        points = latent_windows(entities.points, visible)
+        stride = self.grid.temporal
+        points = latent_windows(entities.points, visible, stride)
         ones = torch.ones_like(visible)
-        weight = latent_windows(visible[..., None], ones).squeeze(-1)
+        weight = latent_windows(visible[..., None], ones, stride).squeeze(-1)
         return points, weight
 
     def _motion_tokens(self, features: list[Tensor], points: Tensor, weight: Tensor) -> Tensor:

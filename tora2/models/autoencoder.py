@@ -1,8 +1,8 @@
-"""A small causal video autoencoder with CogVideoX's compression (4 x 8 x 8, 16 channels).
+"""A small causal video autoencoder with CogVideoX's compression and channels.
 
 It serves the bundled tiny model. Working at latent resolution makes it cheap enough to train on a
-CPU (METHOD 8.5); the pieces that smooth the seams between patches are the overlapping patch
-embedding and a short refinement at full resolution.
+CPU (docs/method.md, Bundled model); the pieces that smooth the seams between patches are the
+overlapping patch embedding and a short refinement at full resolution.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,14 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from ..geometry import COGVIDEOX
+
 
 @dataclass(frozen=True)
 class PatchAutoencoderConfig:
     """Widths of the autoencoder; `scaling_factor` multiplies encoded latents, as in CogVideoX."""
 
-    latent_channels: int = 16
+    latent_channels: int = COGVIDEOX.channels
     width: int = 128
     layers: int = 3
     pixel_channels: int = 12
@@ -50,7 +52,7 @@ class CausalBlock(nn.Module):
 
 
 class PatchAutoencoder(nn.Module):
-    """Encodes [B, 3, 1 + 4k, H, W] in [-1, 1] to [B, 16, 1 + k, H/8, W/8] and back.
+    """Encodes videos [B, 3, T, H, W] in [-1, 1] to latents [B, C, T_l, h, w], and back.
 
     The encoder's output is the mean of the posterior. `scaling_factor` is the caller's to apply
     (`tora2.latents` does), as with CogVideoX's own autoencoder.
@@ -59,13 +61,21 @@ class PatchAutoencoder(nn.Module):
     def __init__(self, config: PatchAutoencoderConfig) -> None:
         super().__init__()
         self.config = config
+        self.grid = COGVIDEOX
         width, pixels = config.width, config.pixel_channels
-        self.patch_in = nn.Conv3d(3, width, (4, 16, 16), (4, 8, 8), padding=(0, 4, 4))
+        time, side = self.grid.temporal, self.grid.spatial
+        self.patch_in = nn.Conv3d(
+            3,
+            width,
+            (time, 2 * side, 2 * side),
+            (time, side, side),
+            padding=(0, side // 2, side // 2),
+        )
         self.encoder = nn.Sequential(*(CausalBlock(width) for _ in range(config.layers)))
         self.to_latent = nn.Conv3d(width, config.latent_channels, 1)
         self.from_latent = nn.Conv3d(config.latent_channels, width, 1)
         self.decoder = nn.Sequential(*(CausalBlock(width) for _ in range(config.layers)))
-        self.patch_out = nn.Conv3d(width, 4 * 16 * pixels, 1)
+        self.patch_out = nn.Conv3d(width, time * (side // 2) ** 2 * pixels, 1)
         self.refine = nn.Sequential(
             nn.Conv2d(pixels, 4 * pixels, 3, padding=1),
             nn.SiLU(),
@@ -76,24 +86,26 @@ class PatchAutoencoder(nn.Module):
         )
 
     def encode(self, video: Tensor) -> Tensor:
-        """Mean latents [B, 16, 1 + k, H/8, W/8] of a video [B, 3, 1 + 4k, H, W] in [-1, 1].
+        """Mean latents [B, C, T_l, h, w] of a video [B, 3, T, H, W] in [-1, 1].
 
         Raises:
-            ValueError: if the frames are not 1 + 4k or a side is no multiple of 8.
+            ValueError: if the frames or sides do not divide into latent frames and cells.
         """
         frames, height, width = video.shape[2:]
-        if frames % 4 != 1 or height % 8 or width % 8:
+        side = self.grid.spatial
+        if not self.grid.allows_frames(frames) or height % side or width % side:
             raise ValueError(
-                f"video of {frames} frames at {width}x{height} cannot be encoded; "
-                "expected 1 + 4k frames and sides that are multiples of 8"
+                f"the video to encode is {self.grid.video_words(frames, height, width)}, expected "
+                f"{self.grid.frame_rule} frames and sides that are multiples of {side}"
             )
-        video = torch.cat([video[:, :, :1].expand(-1, -1, 3, -1, -1), video], dim=2)
-        return self.to_latent(self.encoder(self.patch_in(video)))
+        first = video[:, :, :1].expand(-1, -1, self.grid.temporal - 1, -1, -1)
+        return self.to_latent(self.encoder(self.patch_in(torch.cat([first, video], dim=2))))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Video [B, 3, 1 + 4k, H, W] (about [-1, 1]) of latents [B, 16, 1 + k, H/8, W/8]."""
+        """Video [B, 3, T, H, W] (about [-1, 1]) of latents [B, C, T_l, h, w]."""
         h = self.patch_out(self.decoder(self.from_latent(latents)))
-        h = rearrange(h, "b (p q r c) t h w -> b (t p) c (h q) (w r)", p=4, q=4, r=4)
+        time, half = self.grid.temporal, self.grid.spatial // 2
+        h = rearrange(h, "b (p q r c) t h w -> b (t p) c (h q) (w r)", p=time, q=half, r=half)
         b = h.shape[0]
         h = self.refine(rearrange(h, "b t c h w -> (b t) c h w"))
-        return rearrange(h, "(b t) c h w -> b c t h w", b=b)[:, :, 3:]
+        return rearrange(h, "(b t) c h w -> b c t h w", b=b)[:, :, time - 1 :]

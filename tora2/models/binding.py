@@ -1,8 +1,8 @@
 """Binding of entity, word and trajectory (Tora2 section 3.2, Eq. 5).
 
 Points are normalised to [0, 1], (x, y), origin top-left, y down. Motion tokens are gathered from
-the shared motion features along each entity's tracks and, once bound, splatted back onto them
-(METHOD 2.5, design B).
+the shared motion features along each entity's tracks and, once bound, splatted back onto them, so
+that one trajectory path serves all entities (docs/method.md, Binding).
 """
 
 import math
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from ..geometry import COGVIDEOX
 from .personalization import attention, feed_forward
 
 
@@ -150,7 +151,7 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
 class TrackSplat(nn.Module):
     """Puts the change that binding made to the motion tokens back onto the motion features.
 
-    Every level has its own projection (METHOD 2.5, item 5).
+    Every level has its own projection, as the features of each block differ in meaning.
     """
 
     def __init__(self, dim: int, feature_dim: int, layers: int, sigma: float = 1.75) -> None:
@@ -199,7 +200,7 @@ class TrackSplat(nn.Module):
         return splatted
 
 
-def latent_windows(x: Tensor, reduce_visible: Tensor, stride: int = 4) -> Tensor:
+def latent_windows(x: Tensor, reduce_visible: Tensor, stride: int = COGVIDEOX.temporal) -> Tensor:
     """Mean over the frames of each latent frame's window, weighted by visibility.
 
     Latent frame 0 stands for video frame 0, latent frame t for frames stride·(t-1)+1 … stride·t.

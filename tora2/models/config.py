@@ -1,13 +1,44 @@
 """Hyper-parameters of an adapter, and the presets."""
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from .personalization import EXTRACTORS
+from ..fields import integer, number, sequence, show
+from ..geometry import COGVIDEOX
 
 CAPABILITIES = ("motion", "appearance", "binding")
 BINDERS = ("none", "linear", "gated")
 ORDERS = ("motion_first", "personalization_first")
+EXTRACTORS = ("dino", "dino_reid", "dino_reid_face", "dpe")
+
+MAX_BLOCKS = 2048
+"""Residual blocks of a trajectory extractor; the published ones have 84."""
+_WIDTH, _HEADS, _LAYERS = (1, 16_384), (1, 256), (1, 1000)
+_RANGES = {
+    "dim": _WIDTH,
+    "layers": _LAYERS,
+    "latent_channels": (1, 1024),
+    "word_dim": _WIDTH,
+    "feature_dim": _WIDTH,
+    "extractor_blocks": (1, 16),
+    "semantic_dim": _WIDTH,
+    "face_dim": _WIDTH,
+    "object_dim": _WIDTH,
+    "qformer_dim": _WIDTH,
+    "queries": (1, 1024),
+    "qformer_depth": (1, 64),
+    "qformer_heads": _HEADS,
+    "prior_tokens": (1, 256),
+    "binder_heads": _HEADS,
+    "context_dim": _WIDTH,
+    "attention_dim": _WIDTH,
+    "attention_heads": _HEADS,
+    "attention_interval": _LAYERS,
+    "contrastive_dim": _WIDTH,
+}
+_CHOICES = {"binder": BINDERS, "order": ORDERS, "extractor": EXTRACTORS}
+_NORM_GROUPS = 32  # of the fusers' group norm
 
 
 @dataclass(frozen=True)
@@ -36,7 +67,7 @@ class Tora2Config:
 
     dim: int = 3072
     layers: int = 42
-    latent_channels: int = 16
+    latent_channels: int = COGVIDEOX.channels
     word_dim: int = 4096
     feature_dim: int = 128
     extractor_blocks: int = 2
@@ -61,14 +92,13 @@ class Tora2Config:
     extractor: str = "dpe"
 
     def __post_init__(self) -> None:
-        if self.binder not in BINDERS:
-            raise ValueError(f"binder {self.binder!r} is unknown; expected one of {BINDERS}")
-        if self.order not in ORDERS:
-            raise ValueError(f"order {self.order!r} is unknown; expected one of {ORDERS}")
-        if self.extractor not in EXTRACTORS:
-            raise ValueError(
-                f"extractor {self.extractor!r} is unknown; expected one of {EXTRACTORS}"
-            )
+        for name, (low, high) in _RANGES.items():
+            integer(getattr(self, name), name, low, high)
+        object.__setattr__(self, "splat_sigma", number(self.splat_sigma, "splat_sigma", 0.01, 1000))
+        for name, options in _CHOICES.items():
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in options:
+                raise ValueError(f"{name} {show(value)} is unknown; expected one of {options}")
         for width, heads in (
             ("attention_dim", "attention_heads"),
             ("qformer_dim", "qformer_heads"),
@@ -79,28 +109,54 @@ class Tora2Config:
                     f"{width} is {getattr(self, width)}, expected a multiple of {heads}, "
                     f"which is {getattr(self, heads)}"
                 )
-        object.__setattr__(self, "capabilities", tuple(self.capabilities))
-        unknown = set(self.capabilities) - set(CAPABILITIES)
-        if unknown or not self.capabilities:
+        self._check_capabilities()
+        if "motion" not in self.capabilities:
+            return
+        if self.dim % _NORM_GROUPS:
+            raise ValueError(f"dim is {self.dim}, expected a multiple of {_NORM_GROUPS}")
+        if self.layers * self.extractor_blocks > MAX_BLOCKS:
             raise ValueError(
-                f"capabilities {self.capabilities!r} are not known; expected some of {CAPABILITIES}"
+                f"extractor_blocks is {self.extractor_blocks} for {self.layers} layers, expected "
+                f"at most {MAX_BLOCKS} blocks in all"
             )
-        if "binding" in self.capabilities and len(self.capabilities) < 3:
+
+    def _check_capabilities(self) -> None:
+        names = tuple(sequence(self.capabilities, "capabilities", 1, len(CAPABILITIES)))
+        if any(name not in CAPABILITIES for name in names):
+            raise ValueError(
+                f"capabilities {show(names)} are not known; expected some of {CAPABILITIES}"
+            )
+        if "binding" in names and len(set(names)) < len(CAPABILITIES):
             raise ValueError("the capability 'binding' needs 'motion' and 'appearance' beside it")
+        object.__setattr__(self, "capabilities", names)
+
+    @property
+    def enabled(self) -> tuple[str, ...]:
+        """What an adapter of this configuration can do: a binder of `none` binds nothing."""
+        missing = {"binding"} if self.binder == "none" else set()
+        return tuple(c for c in CAPABILITIES if c in self.capabilities and c not in missing)
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "Tora2Config":
         """`5b` or `tiny`, with fields changed."""
         if name not in PRESETS:
             raise ValueError(f"preset {name!r} is unknown; expected one of {', '.join(PRESETS)}")
-        return replace(PRESETS[name], **changes)
+        return cls.from_dict({**PRESETS[name].to_dict(), **changes})
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Tora2Config":
-        """Inverse of `to_dict`; unknown fields are refused with a ValueError."""
-        unknown = set(values) - set(cls.__dataclass_fields__)
+    def from_dict(cls, values: Mapping[str, Any]) -> "Tora2Config":
+        """Inverse of `to_dict`; fields that are absent keep their default.
+
+        Raises:
+            ValueError: if a field is unknown, of another type or out of bounds.
+        """
+        known = cls.__dataclass_fields__
+        unknown = [name for name in values if name not in known]
         if unknown:
-            raise ValueError(f"adapter configuration has unknown fields {sorted(unknown)}")
+            raise ValueError(
+                f"adapter configuration has unknown fields {show(unknown)}, "
+                f"expected some of {', '.join(known)}"
+            )
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:

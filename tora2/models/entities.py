@@ -16,7 +16,7 @@ class EntityBatch(NamedTuple):
         words: [B, N, L, word_dim]; word_mask: [B, N, L] bool.
         points: [B, N, K, T, 2] at every video frame, normalised (x, y); visible: [B, N, K, T] bool.
         track_mask: [B, N, K] bool.
-        strength: [B, N]; 0 is the same as an entity that is absent.
+        strength: [B, N], not negative; 0 is the same as an entity that is absent.
     """
 
     semantic: Tensor

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from ..geometry import COGVIDEOX
+
 
 class ResidualBlock(nn.Module):
     """x + conv(relu(bn(conv(relu(bn(x)))))."""
@@ -32,14 +34,21 @@ class TrajectoryExtractor(nn.Module):
         hidden: channels of every feature map.
         layers: number of feature maps, one a transformer block.
         blocks_per_layer: residual blocks between two feature maps.
+        patch: latent cells in a token, along each side; the feature maps are of tokens.
     """
 
     def __init__(
-        self, in_channels: int = 16, hidden: int = 128, layers: int = 42, blocks_per_layer: int = 2
+        self,
+        in_channels: int = COGVIDEOX.channels,
+        hidden: int = 128,
+        layers: int = 42,
+        blocks_per_layer: int = 2,
+        patch: int = COGVIDEOX.patch,
     ) -> None:
         super().__init__()
         self.blocks_per_layer = blocks_per_layer
-        self.conv_in = nn.Conv2d(4 * in_channels, hidden, 3, padding=1)
+        self.patch = patch
+        self.conv_in = nn.Conv2d(patch**2 * in_channels, hidden, 3, padding=1)
         self.body = nn.ModuleList(ResidualBlock(hidden) for _ in range(layers * blocks_per_layer))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -55,14 +64,15 @@ class TrajectoryExtractor(nn.Module):
         """Extract motion features.
 
         Args:
-            latent: [B, C, T, H, W] motion latent, already scaled; odd sides are zero-padded.
+            latent: [B, C, T, H, W] motion latent, already scaled; sides that are no multiple of
+                the patch P are zero-padded.
 
         Returns:
-            `layers` tensors of [B * T, hidden, ceil(H / 2), ceil(W / 2)].
+            `layers` tensors of [B * T, hidden, ceil(H / P), ceil(W / P)].
         """
         x = rearrange(latent, "b c t h w -> (b t) c h w")
-        x = F.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2))
-        x = self.conv_in(F.pixel_unshuffle(x, 2))
+        x = F.pad(x, (0, -x.shape[-1] % self.patch, 0, -x.shape[-2] % self.patch))
+        x = self.conv_in(F.pixel_unshuffle(x, self.patch))
         features = []
         for index, block in enumerate(self.body):
             x = block(x)

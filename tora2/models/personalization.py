@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-EXTRACTORS = ("dino", "dino_reid", "dino_reid_face", "dpe")
 _SEMANTIC, _FACE, _OBJECT = range(3)
 
 
@@ -62,9 +61,15 @@ class QFormerLayer(nn.Module):
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None = None) -> Tensor:
-    """Multi-head attention of [B, S, D] tensors; `mask` [B, S_k] bool, True is attended to."""
+    """Multi-head attention of [B, S, D] tensors.
+
+    Args:
+        mask: [B, S_k], bool (True is attended to), or a float that is added to the keys' logits.
+    """
     q, k, v = (rearrange(x, "b s (h d) -> b h s d", h=heads) for x in (q, k, v))
     bias = None if mask is None else mask[:, None, None, :]
+    if bias is not None and bias.is_floating_point():
+        bias = bias.to(q.dtype)
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     return rearrange(out, "b h s d -> b s (h d)")
 
@@ -210,6 +215,10 @@ class PersonalizationCrossAttention(nn.Module):
 
     The output projection starts at zero, so a fresh one changes nothing.
 
+    An embedding of a strength s below 1 pulls with s times its weight: it gives way to the others,
+    and at 0 it is as if it were not there. As weights always add up to one, the caller scales the
+    sum as well where none is at 1. Above 1 the value grows, and no other is pushed aside.
+
     Args:
         dim: channels of the video tokens.
         context_dim: channels of the personalization embeddings.
@@ -232,15 +241,33 @@ class PersonalizationCrossAttention(nn.Module):
 
         Args:
             p: [B, S, context_dim] personalization embeddings of all entities of a clip.
-            strength: [B, S] multiplies the values of each embedding.
+            strength: [B, S] of each embedding; above 1 it multiplies the values.
 
         Returns:
             Two tensors [B, S, inner_dim].
         """
         k, v = self.to_kv(self.norm1(p)).chunk(2, dim=-1)
-        return k, v * strength[..., None]
+        return k, v * strength.clamp(min=1)[..., None]
+
+    @staticmethod
+    def mask(strength: Tensor) -> Tensor:
+        """Which keys are attended to, and with what weight: the mask of `forward`.
+
+        Args:
+            strength: [B, S], 0 for what is not there. A row without any attends to all of its keys:
+                attention over no key has no value, and the caller drops the row.
+
+        Returns:
+            [B, S]: bool where no strength lies between 0 and 1, else the logarithm of
+            min(strength, 1), which is -inf for what is not there.
+        """
+        present = strength > 0
+        empty = ~present.any(1, keepdim=True)
+        if not bool((present & (strength < 1)).any()):
+            return present | empty
+        return torch.where(empty, 0.0, strength.float().clamp(max=1).log())
 
     def forward(self, h: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        """The residual for video tokens h [B, T * H * W, dim]; mask [B, S], True is attended to."""
+        """The residual for video tokens h [B, T * H * W, dim]; [B, S] as `mask` gives it."""
         q = self.to_q(self.norm2(h))
         return self.to_out(attention(q, keys, values, self.heads, mask))

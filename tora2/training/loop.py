@@ -1,23 +1,33 @@
 """The training loop: parts, a source of batches and an objective in, trained parts out.
 
 It knows nothing of what is trained. Everything random is a function of the seed and the step, so a
-resumed run repeats the steps that an uninterrupted one would have made.
+resumed run repeats the steps that an uninterrupted one would have made, also on another number of
+processes.
 """
 
 from __future__ import annotations
 
+import logging
+import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..data.tensor_file import read_tensors, write_tensors
-from .optimizer import Average, Optimization, Optimizer, copy_all
+from .checkpoints import Checkpoints
+from .distributed import World
+from .optimizer import Average, Optimization, Optimizer
+from .sharding import average, shard
+
+logger = logging.getLogger(__name__)
 
 _KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
@@ -28,7 +38,10 @@ class Source(Protocol):
     """Where batches come from."""
 
     def __call__(self, step: int, generator: torch.Generator) -> Any:
-        """The batch of a step, a function of the step and the generator's state alone."""
+        """This process's share of a batch, a function of the step and the generator's state.
+
+        Steps are those of batches: with accumulation an optimiser step has several.
+        """
         ...
 
 
@@ -38,8 +51,34 @@ class Objective(Protocol):
     def __call__(
         self, batch: Any, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, float]]:
-        """The loss of a batch, and measures of it for the log by name."""
+        """The loss of a batch, and measures of it for the log by name.
+
+        What is drawn is drawn for the clips of all processes, so that it does not depend on how
+        many there are.
+        """
         ...
+
+
+class Terminated(Exception):
+    """The run was asked to end (SIGTERM), and has left a checkpoint."""
+
+
+class _Step(nn.Module):
+    """The loss as the forward of the module that holds all parts: what sharding gathers for."""
+
+    def __init__(self, parts: nn.ModuleDict, objective: Objective, reach_all: bool) -> None:
+        super().__init__()
+        self.parts = parts
+        self.objective = objective
+        self.reach_all = reach_all
+
+    def forward(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:
+        loss, measures = self.objective(batch, generator)
+        if self.reach_all:
+            for parameter in self.parts.parameters():
+                if parameter.requires_grad:
+                    loss = loss + 0.0 * parameter.sum()
+        return loss, measures
 
 
 class Loop:
@@ -51,9 +90,16 @@ class Loop:
         objective: gives the batch's loss.
         settings: of the optimisation.
         seed: of every step's generator, which source and objective share.
-        device: where the parts work.
-        state: file of the checkpoint.
+        world: the processes, and where this one works.
+        folder: of the checkpoints.
         rates: learning rates by a text in the parameters' names, see `Optimizer`.
+        blocks: of the backbone among the parts, which are gathered one at a time.
+        reach_all: give a parameter that no clip of a batch reaches (a batch may have no pictures)
+            a gradient of zero, with which AdamW still moves it by its moments. Processes reduce
+            gradients together, so several need it; for equal numbers one has it too.
+
+    Raises:
+        ValueError: if there are several processes and not `reach_all`.
     """
 
     def __init__(
@@ -63,55 +109,104 @@ class Loop:
         objective: Objective,
         settings: Optimization,
         seed: int,
-        device: torch.device,
-        state: Path,
+        world: World,
+        folder: Path,
         rates: Mapping[str, float] | None = None,
+        blocks: Iterable[nn.Module] = (),
+        reach_all: bool = False,
     ) -> None:
-        self.parts, self.source, self.objective = parts, source, objective
-        self.settings, self.seed, self.device, self.state = settings, seed, device, state
-        parts.to(device).train()
+        if world.size > 1 and not reach_all:
+            raise ValueError(f"this recipe trains in one process, expected no {world.size}")
+        blocks = list(blocks)
+        self.parts, self.source, self.settings, self.seed = parts, source, settings, seed
+        self.world = world
+        parts.to(world.device).train()
+        self._call = _Step(parts, objective, reach_all)
+        if settings.compile:
+            for block in blocks:
+                for part in block.children():
+                    part.compile()
+        self._scalars: list[nn.Parameter] = []
+        if world.size > 1:
+            self._scalars = shard(self._call, blocks, world, settings.precision == "bf16")
         self.trained = {n: p for n, p in parts.named_parameters() if p.requires_grad}
         self.optimizer = Optimizer(self.trained, settings, rates)
         self.average = Average(self.optimizer.masters, settings.ema)
-        self.step = 0
+        self.checkpoints = Checkpoints(folder, world, settings.keep)
+        self.step = self.skipped = self._in_a_row = 0
 
     def run(self, hooks: Sequence[Hook] = ()) -> None:
         """Train to the configured number of steps and leave a checkpoint.
+
+        SIGTERM ends the run after the step it comes in.
 
         Args:
             hooks: called in turn after every step with its number, counted from 1, and measures,
                 which they may add to; they may raise to stop.
 
         Raises:
-            ValueError: if the gradient is not finite.
+            ValueError: if the gradient is not finite several times in a row.
             OSError: if a checkpoint cannot be written.
+            Terminated: after SIGTERM, with a checkpoint of the last step.
         """
-        while self.step < self.settings.steps:
-            started = time.monotonic()
-            measures = self.train_step()
-            measures["seconds"] = time.monotonic() - started
-            for hook in hooks:
-                hook(self.step, measures)
-            if self.step % self.settings.checkpoint_every == 0:
-                self.save()
+        with _asked_to_end() as asked:
+            while self.step < self.settings.steps:
+                started = time.monotonic()
+                measures = self.train_step()
+                measures["seconds"] = time.monotonic() - started
+                for hook in hooks:
+                    hook(self.step, measures)
+                ends = self.world.any(asked.is_set())
+                if ends or self.step % self.settings.checkpoint_every == 0:
+                    self.save()
+                if ends:
+                    raise Terminated(f"ended by SIGTERM after step {self.step}")
         self.save()
 
     def train_step(self) -> dict[str, float]:
-        """One step; returns its measures."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
-        batch = self.source(self.step, generator)
-        # On a CPU the plain kernel beats the fused one for short sequences.
-        kernels = [SDPBackend.MATH] if self.device.type == "cpu" else _KERNELS
-        low = self.settings.precision == "bf16"
-        with sdpa_kernel(kernels):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
-                loss, measures = self.objective(batch, generator)
-            self.optimizer.zero_grad()
-            loss.backward()
+        """One step; returns its measures, which are means over batches and processes."""
+        many = self.settings.accumulate
+        totals: dict[str, list[float]] = {}
+        self.optimizer.zero_grad()
+        for turn in range(many):
+            for name, value in self._backward(self.step * many + turn, many).items():
+                totals.setdefault(name, []).append(value)
+        measures = self.world.mean({name: sum(v) / len(v) for name, v in totals.items()})
+        average(self._scalars, self.world)
         norm = self.optimizer.step(self.step)
+        self._count(norm)
         self.average.update(self.step)
         self.step += 1
-        return {"loss": loss.item(), "gradient_norm": norm, **measures}
+        loss = measures.pop("loss")
+        skipped = {"skipped": float(self.skipped)} if self.skipped else {}
+        return {"loss": loss, "gradient_norm": norm, **measures, **skipped}
+
+    def _backward(self, turn: int, many: int) -> dict[str, float]:
+        """Gradients of one batch, added to those that are there; its measures and loss."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + turn)
+        batch = self.source(turn, generator)
+        kind = self.world.device.type
+        # On a CPU the plain kernel beats the fused one for short sequences.
+        kernels = [SDPBackend.MATH] if kind == "cpu" else _KERNELS
+        low = self.settings.precision == "bf16"
+        with sdpa_kernel(kernels):
+            with torch.autocast(kind, torch.bfloat16, enabled=low):
+                loss, measures = self._call(batch, generator)
+            (loss if many == 1 else loss / many).backward()
+        return {"loss": loss.item(), **measures}
+
+    def _count(self, norm: float) -> None:
+        """Count steps whose gradient was not finite, in which nothing has moved."""
+        if math.isfinite(norm):
+            self._in_a_row = 0
+            return
+        self.skipped += 1
+        self._in_a_row += 1
+        logger.warning("step %d is skipped: its gradient is not finite", self.step)
+        if self._in_a_row >= self.settings.patience:
+            raise ValueError(
+                f"the gradient is not finite at step {self.step}, {self._in_a_row} times in a row"
+            )
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -125,32 +220,43 @@ class Loop:
 
     def save(self) -> None:
         """Write everything that is needed to go on: weights, average, optimiser, step."""
-        state = {"step": torch.tensor(self.step), **self._state(), **self.optimizer.state()}
-        write_tensors(self.state, state)
+        self.checkpoints.save(self.step, {**self._state(), **self.optimizer.state()})
 
     def resume(self) -> bool:
-        """Go on from the checkpoint, if there is one.
+        """Go on from the last checkpoint, if there is one.
 
         Raises:
             ValueError: if it is damaged or that of other parts.
         """
-        if not self.state.exists():
+        names = self.checkpoints.names()
+        if names is None:
             return False
-        with read_tensors(self.state) as state:
-            step = state.pop("step", torch.tensor(-1))
-            if step.shape != () or step.dtype != torch.int64:
-                raise ValueError("its step is no integer")
-            if not 0 <= int(step) <= self.settings.steps:
-                raise ValueError(f"its step is {int(step)}, expected 0 to {self.settings.steps}")
-            mine = self._state()
-            copy_all(mine, {name: state.pop(name) for name in mine.keys() & state.keys()})
-            self.optimizer.load(state)
-            self.step = int(step)
+        self.optimizer.prepare(names)
+        self.step = self.checkpoints.load({**self._state(), **self.optimizer.state()})
+        self.optimizer.follow()
         return True
 
     def _state(self) -> dict[str, Tensor]:
         """Trained parameters, buffers and averages; frozen parameters are where they came from."""
-        frozen = {n for n, p in self.parts.named_parameters() if not p.requires_grad}
-        weights = {n: w for n, w in self.parts.state_dict().items() if n not in frozen}
+        own = {*self.trained, *(name for name, _ in self.parts.named_buffers())}
+        weights = {n: w for n, w in self.parts.state_dict().items() if n in own}
         state = {f"weights/{name}": value for name, value in weights.items()}
         return state | {f"average/{name}": value for name, value in self.average.values.items()}
+
+
+@contextmanager
+def _asked_to_end() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets, in place of ending the process at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.set()
+
+    before = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from ..fields import show
 from ..settings import Within
@@ -33,7 +34,10 @@ class Optimization:
         clip: largest norm of the gradient.
         ema: decay of the average.
         precision: of the computation; weights are kept in float32.
-        checkpoint_every: steps between two checkpoints to resume from.
+        accumulate: batches whose gradients make one step; `batch` is that of all processes.
+        patience: steps in a row without a finite gradient after which the run ends.
+        compile: let torch compile the backbone's blocks.
+        checkpoint_every: steps between two checkpoints to resume from, of which `keep` are kept.
     """
 
     steps: Positive = 4000
@@ -48,7 +52,11 @@ class Optimization:
     clip: Annotated[float, Within(1e-9, 1e9)] = 1.0
     ema: Share = 0.998
     precision: Literal["bf16", "fp32"] = "bf16"
+    accumulate: Positive = 1
+    patience: Positive = 5
+    compile: bool = False
     checkpoint_every: Positive = 250
+    keep: Positive = 2
 
     def factor(self, step: int) -> float:
         """What the rates are multiplied by at a step, counted from 0."""
@@ -103,26 +111,43 @@ class Optimizer:
             step: which one, counted from 0; it sets the rates.
 
         Returns:
-            The norm of the gradient before it was clipped.
-
-        Raises:
-            ValueError: if that is not finite; nothing has moved then.
+            The norm of the gradient before it was clipped; where it is not finite, nothing has
+            moved.
         """
         for name in self._copied:
             gradient = self.parameters[name].grad
             self.masters[name].grad = None if gradient is None else gradient.float()
-        norm = float(nn.utils.clip_grad_norm_(self.masters.values(), self.settings.clip))
+        norm = self._clip()
         if not math.isfinite(norm):
-            raise ValueError(f"the gradient is not finite at step {step}")
+            return norm
         factor = self.settings.factor(step)
         for group in self._adam.param_groups:
             group["lr"] = group["peak"] * factor
         self._adam.step()
-        self._follow()
+        self.follow()
         return norm
 
+    def _clip(self) -> float:
+        """Scale the gradients down to the largest norm; returns their norm before."""
+        masters = list(self.masters.values())
+        divided = [master for master in masters if isinstance(master, DTensor)]
+        if not divided:
+            return float(nn.utils.clip_grad_norm_(masters, self.settings.clip))
+        # Gates are whole in every process, which torch does not add up with what is divided.
+        squares = torch.zeros((), device=divided[0].device)
+        for some in (divided, [master for master in masters if not isinstance(master, DTensor)]):
+            gradients = [master.grad for master in some if master.grad is not None]
+            if gradients:
+                part = nn.utils.get_total_norm(gradients)
+                squares += (part.full_tensor() if isinstance(part, DTensor) else part).square()
+        norm = squares.sqrt()
+        for some in (divided, [master for master in masters if not isinstance(master, DTensor)]):
+            nn.utils.clip_grads_with_norm_(some, self.settings.clip, norm)
+        return float(norm)
+
     @torch.no_grad()
-    def _follow(self) -> None:
+    def follow(self) -> None:
+        """Have parameters that are held in less than float32 follow their masters."""
         for name in self._copied:
             self.parameters[name].copy_(self.masters[name])
 
@@ -134,24 +159,19 @@ class Optimizer:
                 state[f"{kind}/{name}"] = value
         return state
 
-    @torch.no_grad()
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Inverse of `state`; the rates are the settings' own.
+    def prepare(self, names: Collection[str]) -> None:
+        """Have moments, to be read into, of the parameters that a checkpoint has them of.
 
-        Raises:
-            ValueError: if the state is that of other parameters.
+        A parameter that no batch had reached has none.
+
+        Args:
+            names: of the tensors in the checkpoint, as `state` calls them.
         """
-        moments: dict[Tensor, dict[str, Tensor]] = {}
-        expected: dict[str, Tensor] = {f"masters/{n}": self.masters[n] for n in self._copied}
-        for name, master in self.masters.items():
-            if f"step/{name}" in state:  # a parameter that no batch has reached has no moments
-                made = {kind: torch.zeros_like(master) for kind in ("exp_avg", "exp_avg_sq")}
-                made["step"] = torch.zeros((), device=master.device)
-                moments[master] = made
-                expected |= {f"{kind}/{name}": value for kind, value in made.items()}
-        copy_all(expected, state)
         self._adam.state.clear()
-        self._adam.state.update(moments)
+        for name, master in self.masters.items():
+            if f"step/{name}" in names:
+                made = {kind: torch.zeros_like(master) for kind in ("exp_avg", "exp_avg_sq")}
+                self._adam.state[master] = {"step": torch.zeros((), device=master.device), **made}
 
 
 class Average:
@@ -163,7 +183,7 @@ class Average:
     """
 
     def __init__(self, weights: Mapping[str, Tensor], decay: float) -> None:
-        self._weights = list(weights.values())
+        self._weights = [_local(weight.detach()) for weight in weights.values()]
         self._decay = decay
         self.values = {name: w.detach().clone() for name, w in weights.items()}
 
@@ -171,7 +191,8 @@ class Average:
     def update(self, step: int) -> None:
         """Take the weights after a step, counted from 0, into the average."""
         decay = min(self._decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.values.values()), self._weights, 1 - decay)
+        mine = [_local(value) for value in self.values.values()]
+        torch._foreach_lerp_(mine, self._weights, 1 - decay)
 
     @contextmanager
     def placed(self, parameters: Mapping[str, nn.Parameter]) -> Iterator[None]:
@@ -182,6 +203,11 @@ class Average:
             yield
         finally:
             copy_all(parameters, kept)
+
+
+def _local(tensor: Tensor) -> Tensor:
+    """This process's part of a tensor that is divided, as a view."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 @torch.no_grad()

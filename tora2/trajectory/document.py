@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..fields import (
@@ -20,6 +20,7 @@ from ..fields import (
     show,
     text,
 )
+from ..geometry import COGVIDEOX
 
 VERSION = 1
 MAX_TEXT = 4 * 1024 * 1024
@@ -33,12 +34,15 @@ CURVES = ("spline", "linear")
 EASINGS = ("linear", "in", "out", "in-out")
 PALETTE = ("#e4572e", "#2e86de", "#29a36a", "#f0a202", "#8e44ad", "#17a2b8", "#d6336c", "#7a6a53")
 
+GRID = COGVIDEOX
+"""Whose frame rule version 1 of the document keeps, whichever model reads it."""
+
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _NAME = "a trajectory document"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Point:
     """A control point: fractions of width and height, origin top-left, y down.
 
@@ -191,8 +195,7 @@ def _document(value: object) -> TrajectoryDocument:
 
 def _frames(value: object) -> int:
     frames = integer(value, "frames", 1, MAX_FRAMES)
-    if frames % 4 != 1:
-        raise refuse("frames", value, "4k + 1 frames, such as 17 or 49")
+    GRID.check_frames(frames)
     return frames
 
 
@@ -213,10 +216,7 @@ def _track(value: object, path: str, frames: int, entities: frozenset[str]) -> T
     start = integer(fields.get("start", 0), child(path, "start"), 0, frames - 1)
     end = integer(fields.get("end", frames - 1), child(path, "end"), start, frames - 1)
     points_path = child(path, "points")
-    points = tuple(
-        _point(item, f"{points_path}[{index}]", frames)
-        for index, item in enumerate(sequence(fields["points"], points_path, 1, MAX_POINTS))
-    )
+    points = _points(sequence(fields["points"], points_path, 1, MAX_POINTS), points_path, frames)
     _check_keys(points, points_path, start, end)
     return Track(
         id=_identifier(fields["id"], child(path, "id")),
@@ -227,6 +227,13 @@ def _track(value: object, path: str, frames: int, entities: frozenset[str]) -> T
         curve=choice(fields.get("curve", "spline"), child(path, "curve"), CURVES),
         easing=choice(fields.get("easing", "linear"), child(path, "easing"), EASINGS),
     )
+
+
+def _points(items: Sequence[object], path: str, frames: int) -> tuple[Point, ...]:
+    try:
+        return tuple(_point(item, "", frames) for item in items)
+    except ValueError:  # once more, with the names that would take most of the time of large ones
+        return tuple(_point(item, f"{path}[{index}]", frames) for index, item in enumerate(items))
 
 
 def _point(value: object, path: str, frames: int) -> Point:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from .sampling import Tracks
 
+FLOW_MODES = ("subpixel", "tora")
+
 # (colours, the channel at 255, the channel that rises or falls in turn): red, yellow, … red
 _SEGMENTS = ((15, 0, 1), (6, 1, 0), (4, 1, 2), (11, 2, 1), (13, 2, 0), (6, 0, 2))
 
@@ -72,8 +74,8 @@ def flow_map(
 
 
 def _check(size: tuple[int, int], mode: str, sigma: float, kernel: int) -> None:
-    if mode not in ("subpixel", "tora"):
-        raise ValueError(f"mode is {mode!r}, expected subpixel or tora")
+    if mode not in FLOW_MODES:
+        raise ValueError(f"mode is {mode!r}, expected {' or '.join(FLOW_MODES)}")
     if min(size) < 2:
         raise ValueError(f"size is {size}, expected a height and a width of at least 2")
     if not sigma > 0:
@@ -134,7 +136,10 @@ def flow_rgb(flow: Tensor, normalizer: float | None = None) -> Tensor:
     result = torch.full((len(flow), 3, *flow.shape[2:]), 255, dtype=torch.uint8, device=flow.device)
     if not flow.numel():
         return result
-    largest = _speed(flow, dim=1).amax() if normalizer is None else flow.new_tensor(normalizer)
+    if normalizer is None:  # a frame at a time, which takes no memory of the clip's size
+        largest = torch.stack([_speed(frame, dim=0).amax() for frame in flow]).amax()
+    else:
+        largest = flow.new_tensor(normalizer)
     divisor = largest + torch.finfo(torch.float32).eps
     wheel = _wheel(flow.device)
     for frame, image in zip(flow, result, strict=True):

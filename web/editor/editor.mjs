@@ -1,10 +1,11 @@
 /**
  * One trajectory editor: puts the parts together and draws them once a frame when something changed.
  *
- * @typedef {import("./types.mjs").Doc} Doc
- * @typedef {import("./types.mjs").Viewport} Viewport
- * @typedef {import("./inspector.mjs").Forced} Forced
- * @typedef {import("./strings.mjs").Translate} Translate
+ * @typedef {import("./model/types.mjs").Doc} Doc
+ * @typedef {import("./model/types.mjs").Viewport} Viewport
+ * @typedef {import("./model/layers.mjs").Layers} Layers
+ * @typedef {import("./model/types.mjs").Forced} Forced
+ * @typedef {import("./labels/strings.mjs").Translate} Translate
  *
  * What the editor asks of the node it sits in.
  * @typedef {{
@@ -12,37 +13,37 @@
  *   undo(): void,
  *   redo(): void,
  *   forced(): Forced,
- *   sources(): import("./background.mjs").Source,
+ *   sources(): import("./view/background.mjs").Source,
  *   saveLayers(layers: Layers): void,
  *   lend(file: File): Promise<string | null>,
  * }} Port
- * @typedef {{hidden: string[], locked: string[]}} Layers
  */
-import { Background } from "./background.mjs";
-import { measure, prepare } from "./canvas.mjs";
-import { Controller } from "./controller.mjs";
-import { emptyDocument } from "./document.mjs";
-import { el } from "./dom.mjs";
-import { createFullscreen } from "./fullscreen.mjs";
-import { createInspector } from "./inspector.mjs";
-import { createLayers } from "./layers.mjs";
-import { createMenu } from "./menu.mjs";
-import { motionOf } from "./motion.mjs";
-import { PathLayer } from "./pathlayer.mjs";
-import { read } from "./reading.mjs";
-import { createShortcuts } from "./shortcuts.mjs";
-import { createStatus } from "./status.mjs";
-import { Store } from "./store.mjs";
-import { themeOf } from "./theme.mjs";
-import { resized } from "./timing.mjs";
-import { createToolbar } from "./toolbar.mjs";
-import { createTransport } from "./transport.mjs";
-import { paint } from "./view.mjs";
-import { fit } from "./viewport.mjs";
-import { connect } from "./wiring.mjs";
+import { finish } from "./controller/edits.mjs";
+import { StageController } from "./controller/stagecontrol.mjs";
+import { read } from "./formats/reading.mjs";
+import { pasteText } from "./input/clipboard.mjs";
+import { emptyDocument } from "./model/document.mjs";
+import { motionOf } from "./model/motion.mjs";
+import { Store } from "./model/store.mjs";
+import { resized } from "./model/timing.mjs";
+import { fit } from "./model/viewport.mjs";
+import { createFullscreen } from "./panels/fullscreen.mjs";
+import { createInspector } from "./panels/inspector.mjs";
+import { createLayers } from "./panels/layers.mjs";
+import { createMenu } from "./panels/menu.mjs";
+import { createShortcuts } from "./panels/shortcuts.mjs";
+import { createStatus } from "./panels/status.mjs";
+import { createToolbar } from "./panels/toolbar.mjs";
+import { createTransport } from "./panels/transport.mjs";
+import { Background } from "./view/background.mjs";
+import { measure, prepare } from "./view/canvas.mjs";
+import { el } from "./view/dom.mjs";
+import { PathLayer } from "./view/pathlayer.mjs";
+import { paintStage } from "./view/stageview.mjs";
+import { themeOf } from "./view/theme.mjs";
 
 const JUST_NOW_MS = 250;
-/** The panels are there at the latest after this. */
+/** The panels wait no longer than this for a pause of the page. */
 const FURNISH_MS = 300;
 
 export class Editor {
@@ -73,22 +74,15 @@ export class Editor {
       "data-capture-wheel": "true",
     });
     this.paths = new PathLayer(() => el("canvas"));
-    this.controller = new Controller(store, () => this.view());
+    this.controller = new StageController(store, () => this.view());
     this.fullscreen = createFullscreen(() => this.element);
     this.shortcuts = createShortcuts(t);
     this.status = createStatus(store, t);
     this.menu = createMenu(this);
-    this.toolbar = createToolbar(store, t, {
-      undo: () => this.port.undo(),
-      redo: () => this.port.redo(),
-      fit: () => store.set({ viewport: null }),
-      fullscreen: () => this.fullscreen.toggle(),
-      layers: () => this.toggleSide(),
-      menu: (button) => this.menu.toggle(button),
-    });
+    this.toolbar = createToolbar(this, t, (button) => this.menu.toggle(button));
     this.layers = createLayers(store, t);
     this.inspector = createInspector(store, t, () => this.port.forced());
-    this.transport = createTransport(store, t, this.status.element);
+    this.transport = createTransport(this, t, this.status.element);
     this.side = el("div", { class: "tora2-side" }, this.layers.element);
     this.element = el(
       "div",
@@ -106,7 +100,7 @@ export class Editor {
       this.menu.element,
       this.shortcuts.element,
     );
-    /** The size of the canvas when it was drawn last. @type {import("./canvas.mjs").Size | null} */
+    /** The size of the canvas when it was drawn last. @type {import("./view/canvas.mjs").Size | null} */
     this.drawn = null;
     /** Whether the layers and the numbers have been built. */
     this.furnished = false;
@@ -115,7 +109,8 @@ export class Editor {
     this.animationFrame = () => {
       if (this.scheduled) this.draw();
     };
-    this.disconnect = connect(this);
+    /** Lets go of what outlives the element. */
+    this.disconnect = () => {};
   }
 
   /** Whether the editor has the focus, or had it until its element left the page just now. */
@@ -189,7 +184,7 @@ export class Editor {
 
   draw() {
     this.scheduled = false;
-    // Layout is read before anything is written: a reading after a writing lays the page out anew.
+    // Layout is read before anything is written: reading after writing lays the page out again.
     const size = measure(this.canvas);
     const strip = this.transport.measure();
     if (!size) return;
@@ -203,7 +198,7 @@ export class Editor {
     if (context) {
       const busy = backdrop.picture !== null || backdrop.tint !== null;
       const hint = state.doc.tracks.length || state.readOnly ? "" : this.t("hintEmpty");
-      paint({ context, state, view, theme, busy, hint }, size, backdrop, motion, this.paths);
+      paintStage({ context, state, view, theme, busy, hint }, size, backdrop, motion, this.paths);
     }
     if (strip) this.transport.paint(strip, theme, motion);
     this.update(motion.heavy);
@@ -230,8 +225,48 @@ export class Editor {
     });
   }
 
+  undo() {
+    this.port.undo();
+  }
+
+  redo() {
+    this.port.redo();
+  }
+
+  /** Paste what is on the clipboard, without an event that brings it. */
+  paste() {
+    void navigator.clipboard?.readText().then(
+      (text) => pasteText(this, text),
+      () => {},
+    );
+  }
+
+  /** Zoom about the middle of the stage. @param {number} factor */
+  zoom(factor) {
+    const { clientWidth, clientHeight } = this.canvas;
+    this.controller.zoom({ x: clientWidth / 2, y: clientHeight / 2 }, factor);
+  }
+
+  /** Leave the innermost thing that is open or under way. */
+  escape() {
+    const { controller, menu, shortcuts, store, fullscreen, canvas } = this;
+    if (controller.gesture) controller.cancel();
+    else if (menu.close() || shortcuts.close()) canvas.focus();
+    else if (store.state.drawing || store.state.selection.size) finish(store);
+    else fullscreen.leave();
+  }
+
+  toggleFullscreen() {
+    this.fullscreen.toggle();
+  }
+
   toggleSide() {
     this.element.classList.toggle("tora2-flip");
+  }
+
+  toggleShortcuts() {
+    this.shortcuts.toggle();
+    if (this.shortcuts.element.hidden) this.canvas.focus({ preventScroll: true });
   }
 
   /** Let go of what outlives the element. */

@@ -1,18 +1,19 @@
-"""Velocity error on noised clips, and the contrastive loss on their entities (Eq. 7)."""
+"""The error of a video model on noised clips, and the contrastive loss of entities (Eq. 7)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 
+from ...backbones import backbone_of
 from ...conditioning import Tora2Conditioning
-from ...data.clips import ClipBatch
 from ...losses import contrastive_loss, matching_accuracy, velocity_loss
 from ...settings import Within
+from ..distributed import World
 
 Weight = Annotated[float, Within(0, 1e6)]
 
@@ -32,67 +33,104 @@ class DenoisingSettings:
     reduction: Literal["mean", "sum"] = "mean"
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A batch of clips as the model sees it.
+
+    Attributes:
+        latents: [B, C, T, h, w] of the clips, clean and scaled.
+        context: [B, L, D] of their captions.
+        conditioning: of their entities and tracks; None for none at all.
+        region: [B, 1, T, h, w] bool, latent cells that an entity touches, or None.
+        image: [B, C, T, h, w] latents that stand beside the noisy ones (a first frame), or None.
+    """
+
+    latents: Tensor
+    context: Tensor
+    conditioning: Tora2Conditioning | None
+    region: Tensor | None = None
+    image: Tensor | None = None
+
+
 class Denoising:
     """The objective of a video model and its adapter.
 
+    Timesteps and noise are drawn for the clips of all processes. Contrastive negatives are those
+    of all processes, too.
+
     Args:
-        predict: (noisy latents, timestep [B], context, conditioning) to the model's output.
-        noised: (latents, noise, timestep [B]) to noisy latents and the output that is wanted.
-        timesteps: length of the noise schedule.
-        condition: a batch to its text context and conditioning.
+        transformer: of a known backbone.
+        prepare: (batch, generator) to what the model sees; it may draw with the generator.
         settings: weights of the losses.
-        device: to compute on.
+        world: the processes, and where this one computes.
+        embedding: channels of the contrastive embeddings.
     """
 
     def __init__(
         self,
-        predict: Callable[[Tensor, Tensor, Tensor, Tora2Conditioning], Tensor],
-        noised: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]],
-        timesteps: int,
-        condition: Callable[[ClipBatch], tuple[Tensor, Tora2Conditioning]],
+        transformer: Any,
+        prepare: Callable[[Any, torch.Generator], Prepared],
         settings: DenoisingSettings,
-        device: torch.device,
+        world: World,
+        embedding: int,
     ) -> None:
-        self.predict, self.noised, self.condition = predict, noised, condition
-        self.timesteps, self.settings, self.device = timesteps, settings, device
+        self.transformer, self.prepare, self.settings = transformer, prepare, settings
+        self.backbone = backbone_of(transformer)
+        self.world, self.embedding = world, embedding
 
-    def __call__(
-        self, batch: ClipBatch, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+    def __call__(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch: `velocity`, and `contrastive` where entities can be told apart."""
-        settings = self.settings
-        clips = batch.to(self.device)
-        context, conditioning = self.condition(clips)
+        clips = self.prepare(batch, generator)
         clean = clips.latents.float()
-        timestep = torch.randint(self.timesteps, (len(clips),), generator=generator)
-        timestep = timestep.to(self.device)
-        noise = torch.randn(clean.shape, generator=generator).to(self.device)
-        noisy, target = self.noised(clean, noise, timestep)
-        predicted = self.predict(noisy, timestep, context, conditioning)
-        weight = 1 + settings.region_weight * clips.region.float()
+        timestep, noise = self._drawn(clean, generator)
+        noisy, target = self.backbone.noised(clean, noise, timestep)
+        if clips.image is not None:
+            noisy = torch.cat([noisy, clips.image.to(noisy.dtype)], dim=1)
+        predicted = self.backbone.predict(
+            self.transformer, noisy, timestep, clips.context, clips.conditioning
+        )
+        weight = None
+        if clips.region is not None:
+            weight = 1 + self.settings.region_weight * clips.region.float()
         loss = velocity_loss(predicted, target, weight)
         measures = {"velocity": loss.item()}
-        if conditioning.pairs is not None and conditioning.clip is not None:
-            p, m = conditioning.pairs
+        pairs = self._pairs(clips.conditioning, len(clean))
+        if pairs is not None:
+            p, m, clip = pairs
+            settings = self.settings
             contrast = contrastive_loss(p, m, settings.temperature, settings.reduction)
             loss = loss + settings.contrastive_weight * contrast
             measures["contrastive"] = contrast.item()
-            measures["matching"] = matching_accuracy(p, m, conditioning.clip)
+            measures["matching"] = matching_accuracy(p, m, clip)
         return loss, measures
 
+    def _drawn(self, clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Timesteps [B] and noise like `clean`: this process's share of what is drawn for all."""
+        count = len(clean) * self.world.size
+        mine = self.world.mine(count)
+        timestep = torch.randint(self.backbone.timesteps, (count,), generator=generator)[mine]
+        noise = torch.randn((count, *clean.shape[1:]), generator=generator)[mine]
+        return timestep.to(clean.device), noise.to(clean.device)
 
-def velocity_noise(
-    alphas: Tensor,
-) -> Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """`Denoising`'s `noised` of a model that predicts v.
+    def _pairs(
+        self, conditioning: Tora2Conditioning | None, clips: int
+    ) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Contrastive embeddings of all processes and the clip of each; None where there is none.
 
-    Args:
-        alphas: [S] cumulated alphas of its schedule.
-    """
-
-    def noised(clean: Tensor, noise: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
-        alpha = alphas[timestep].view(-1, 1, 1, 1, 1)
-        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
-        return noisy, alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
-
-    return noised
+        A process without any takes part with none of its own, so that all gather alike.
+        """
+        found = None if conditioning is None else conditioning.pairs
+        if self.world.size == 1:
+            if found is None or conditioning is None or conditioning.clip is None:
+                return None
+            return (*found, conditioning.clip)
+        device = self.world.device
+        if found is None or conditioning is None or conditioning.clip is None:
+            both = torch.zeros(0, 2 * self.embedding, device=device, requires_grad=True)
+            clip = torch.zeros(0, dtype=torch.int64, device=device)
+        else:
+            both = torch.cat(found, dim=1).float()
+            clip = conditioning.clip + self.world.rank * clips
+        both, clip = self.world.gathered(both), self.world.gathered(clip)
+        p, m = both.chunk(2, dim=1)
+        return p, m, clip

@@ -1,4 +1,12 @@
-"""Trajectory files: what other tools write becomes a document, and back."""
+"""Trajectory files: what other tools write becomes a document, and back.
+
+The editor reads them by the same rule (web/editor); tests/fixtures/foreign_paths.json holds both:
+
+- Tora's text has no times: its points are thinned or spread over `frames` as Tora does it.
+- Point lists, TRACKS and CSV have a point for every frame, so they have a length of their own,
+  rounded up to one that a document can have; beyond its last point a track is not visible.
+- All of them are in pixels of `width` x `height`, but for Tora's, whose canvas is 256 x 256.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +15,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ...fields import load_json, refuse
-from ...files import atomic_path
-from ..document import TrajectoryDocument, dumps, parse
+from ...fields import refuse
+from ...files import atomic_path, read_bounded
+from ..document import MAX_TEXT, TrajectoryDocument, dumps, parse
 from ..sampling import sample
-from .host import dumps_tracks, from_host, read_npz, to_host, write_npz
+from .host import dumps_tracks, from_host, to_host
+from .npz import read_npz, write_npz
+from .table import dumps_csv, is_table, read_csv
 from .text import (
-    COLUMNS,
-    dumps_csv,
+    MAX_FILE,
     dumps_points,
     dumps_tora,
     from_points,
     from_tora,
-    read_csv,
+    read_json,
     read_tora,
 )
+from .writing import write_all
 
 __all__ = ["FORMATS", "from_host", "load", "loads", "save", "to_host"]
 
 FORMATS = ("document", "points", "tracks", "csv", "tora")
-MAX_FILE = 64 * 1024 * 1024
 _EXTENSIONS = {".json": "document", ".npz": "tracks", ".csv": "csv", ".txt": "tora"}
 
 PathLike = str | os.PathLike[str]
@@ -58,7 +67,7 @@ def load(
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
     if not paths:
         raise ValueError("no file is named, expected at least one")
-    contents = [_read(Path(one)) for one in paths]
+    contents = [read_bounded(one, MAX_FILE) for one in paths]
     if len(paths) == 1:
         with _named(paths[0]):
             return loads(contents[0], width=width, height=height, frames=frames)
@@ -74,24 +83,25 @@ def loads(
 ) -> TrajectoryDocument:
     """Read the content of one trajectory file; the arguments and errors are those of `load`."""
     size = (height, width)
+    if len(content) > MAX_FILE:
+        raise ValueError(f"the file is too long, expected at most {MAX_FILE} bytes")
     if isinstance(content, bytes) and content.startswith(b"PK\x03\x04"):
         return from_host(read_npz(content), size)
-    text = content if isinstance(content, str) else _decode(content)
-    start = text.lstrip("\ufeff \t\r\n")
-    if start.startswith(("{", "[")):
-        value = load_json(text, "the file", MAX_FILE)
+    text = (content if isinstance(content, str) else _decode(content)).removeprefix("\ufeff")
+    if text.lstrip(" \t\r\n").startswith(("{", "[")):
+        value = read_json(text)
         if isinstance(value, list):
             return from_points(value, size)
         if isinstance(value, Mapping) and "track_path" in value:
             return from_host(value, size)
-        return parse(text)
-    if start[:5].lower() == COLUMNS[0]:
-        return read_csv(text.removeprefix("\ufeff"), size)
+        return parse(value if len(text) <= MAX_TEXT else text)  # type: ignore[arg-type]
+    if is_table(text):
+        return read_csv(text, size)
     return from_tora([read_tora(text)], frames, size)
 
 
 def save(document: TrajectoryDocument, path: PathLike, format: str | None = None) -> list[Path]:
-    """Write a document to a file, which appears whole or not at all.
+    """Write a document to a file, or to several; they appear whole and all, or none of them does.
 
     Args:
         document: what to write. All formats but our own are sampled to a point for every frame.
@@ -115,36 +125,22 @@ def save(document: TrajectoryDocument, path: PathLike, format: str | None = None
     if kind not in FORMATS:
         raise refuse("format", kind, f"one of {', '.join(FORMATS)}")
     if kind == "document":
-        return [_write(target, dumps(document))]
+        return write_all({target: dumps(document)})
     tracks = sample(document)
     if kind == "points":
-        return [_write(target, dumps_points(tracks))]
+        return write_all({target: dumps_points(tracks)})
     if kind == "csv":
-        return [_write(target, dumps_csv(tracks, [track.id for track in document.tracks]))]
+        return write_all({target: dumps_csv(tracks, [track.id for track in document.tracks])})
     if kind == "tora":
         texts = dumps_tora(tracks)
         numbered = [target.with_stem(f"{target.stem}-{row + 1}") for row in range(len(texts))]
         files = [target] if len(texts) == 1 else numbered
-        return [_write(file, text) for file, text in zip(files, texts, strict=True)]
+        return write_all(dict(zip(files, texts, strict=True)))
     if target.suffix.lower() != ".npz":
-        return [_write(target, dumps_tracks(tracks))]
+        return write_all({target: dumps_tracks(tracks)})
     with atomic_path(target) as temporary:
-        write_npz(tracks, temporary)
+        write_npz(temporary, **{name: part.numpy() for name, part in to_host(tracks).items()})
     return [target]
-
-
-def _write(path: Path, text: str) -> Path:
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(text.encode())
-    return path
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(MAX_FILE + 1)
-    if len(content) > MAX_FILE:
-        raise ValueError(f"{path} is too long, expected at most {MAX_FILE} bytes")
-    return content
 
 
 def _decode(content: bytes) -> str:

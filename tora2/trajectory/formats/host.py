@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ...fields import refuse, show
 from ..document import MAX_FRAMES, MAX_TRACKS, TrajectoryDocument
 from ..sampling import Tracks
 from .samples import from_arrays
 
-MAX_MEMBER = MAX_TRACKS * MAX_FRAMES * 2 * 8 + 4096
+_NUMBERS = (int, float, type(None))
 
 
 def from_host(tracks: Mapping[str, object], size: tuple[int, int]) -> TrajectoryDocument:
@@ -36,10 +33,11 @@ def from_host(tracks: Mapping[str, object], size: tuple[int, int]) -> Trajectory
     Raises:
         ValueError: if the shapes are not the host's, or a visible point is not finite.
     """
+    if not isinstance(tracks, Mapping):
+        raise refuse("TRACKS", tracks, "an object with track_path")
     if "track_path" not in tracks:
-        raise ValueError(
-            f"TRACKS holds {', '.join(map(str, tracks)) or 'nothing'}, expected track_path"
-        )
+        held = show(list(tracks)) if tracks else "nothing"
+        raise ValueError(f"TRACKS holds {held}, expected track_path")
     path = _array(tracks["track_path"], "track_path")
     if path.ndim != 3 or path.shape[2] != 2:
         raise ValueError(f"track_path has the shape {path.shape}, expected [T, N, 2]")
@@ -67,39 +65,20 @@ def to_host(tracks: Tracks) -> dict[str, Tensor]:
     }
 
 
-def read_npz(content: bytes) -> dict[str, object]:
-    """The arrays of a .npz file; pickled objects and members beyond our bounds are refused."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for member in archive.infolist():
-                if member.file_size > MAX_MEMBER:
-                    size = f"{member.file_size} bytes, expected at most {MAX_MEMBER}"
-                    raise ValueError(f"{member.filename} is {size}")
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files if name.startswith("track_")}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, MemoryError) as error:
-        raise ValueError(f"not a complete .npz file ({error})") from error
-
-
-def write_npz(tracks: Tracks, path: Path) -> None:
-    """Write `TRACKS` as a .npz file."""
-    parts = to_host(tracks)
-    np.savez_compressed(
-        path,
-        track_path=parts["track_path"].numpy(),
-        track_visibility=parts["track_visibility"].numpy(),
-    )
-
-
 def dumps_tracks(tracks: Tracks) -> str:
     """`TRACKS` as JSON text."""
     return json.dumps({name: part.tolist() for name, part in to_host(tracks).items()})
 
 
 def _array(value: object, name: str) -> npt.NDArray[np.float64]:
+    """Numbers as float64; null is none, like NaN, and a text is not a number."""
     if isinstance(value, Tensor):
         value = value.detach().to("cpu", torch.float64).numpy()
     try:
-        return np.asarray(value, dtype=np.float64)
+        array = np.asarray(value)
+        kind = array.dtype.kind
+        if kind in "biuf" or (kind == "O" and all(isinstance(x, _NUMBERS) for x in array.flat)):
+            return array.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{name} is not an array of numbers") from None
+        pass
+    raise ValueError(f"{name} is not an array of numbers")

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..document import VERSION, TrajectoryDocument, parse
+from ...fields import sequence
+from ..document import GRID, MAX_TRACKS, VERSION, TrajectoryDocument, parse
 
 logger = logging.getLogger(__name__)
 
@@ -21,13 +22,15 @@ def from_runs(runs: Iterable[Run], frames: int, size: tuple[int, int]) -> Trajec
     Args:
         runs: for each track its (frame, x, y) in increasing frames, in pixels; it is visible from
             the first to the last, and moves evenly over frames that are left out.
-        frames: frames there are, rounded up to the next 4k + 1.
+        frames: frames there are, rounded up to the next number that a document can have.
         size: (height, width) of the canvas in pixels.
 
     Raises:
         ValueError: where the document would not be valid.
     """
     height, width = size
+    runs = list(runs)
+    sequence(runs, "tracks", 0, MAX_TRACKS)
     tracks = [
         {
             "id": f"t{number}",
@@ -43,7 +46,7 @@ def from_runs(runs: Iterable[Run], frames: int, size: tuple[int, int]) -> Trajec
             "version": VERSION,
             "width": width,
             "height": height,
-            "frames": (max(frames, 1) + 2) // 4 * 4 + 1,
+            "frames": GRID.rounded_frames(frames),
             "tracks": tracks,
         }
     )
@@ -56,19 +59,22 @@ def from_arrays(
 
     A track that disappears and comes back becomes one track for each time it is seen.
     """
-    runs: list[Run] = []
-    for number, (path, seen) in enumerate(zip(points, visible, strict=True), start=1):
-        spans = list(_spans(seen))
+    places = [list(_spans(seen)) for seen in visible]
+    for number, spans in enumerate(places, start=1):
         if not spans:
             logger.warning("track %d of %d is never visible and is left out", number, len(points))
-        runs += [
-            [
-                (frame, float(path[frame, 0]), float(path[frame, 1]))
-                for frame in range(first, last + 1)
-            ]
-            for first, last in spans
-        ]
+    sequence([span for spans in places for span in spans], "tracks", 0, MAX_TRACKS)
+    runs = [
+        [(frame, float(path[frame, 0]), float(path[frame, 1])) for frame in range(first, last + 1)]
+        for path, spans in zip(points, places, strict=True)
+        for first, last in spans
+    ]
     return from_runs(runs, points.shape[1], size)
+
+
+def short(value: float) -> float:
+    """The shortest decimal that is this float32."""
+    return float(str(value))
 
 
 def _spans(seen: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:

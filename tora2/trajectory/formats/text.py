@@ -1,38 +1,35 @@
-"""Paths as text: Tora's txt, the point lists of KJNodes, Wan and LTXV, and CSV."""
+"""Paths as text: Tora's txt, and the point lists of KJNodes, Wan and LTXV."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
-import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Mapping, Sequence
 
-from ...fields import child, finite, integer, mapping, sequence, show
+from ...fields import child, finite, integer, load_json, mapping, sequence, show
 from ..document import MAX_FRAMES, MAX_TRACKS, VERSION, TrajectoryDocument, parse
 from ..sampling import Tracks
 from ..tora import CANVAS, schedule
-from .samples import Run, from_runs
+from .lines import lines
+from .samples import Run, from_runs, short
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ["track", "frame", "x", "y"]
-_WORDS = {"1": True, "true": True, "0": False, "false": False}
+MAX_FILE = 32 * 1024 * 1024
+_PAIR = re.compile("([0-9]+)[ \\t]*,[ \\t]*([0-9]+)")
 
 
 def read_tora(text: str) -> list[tuple[int, int]]:
     """The points of one Tora file: a line `x,y` each, whole numbers on a 256 x 256 canvas."""
     points = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        parts = [part.strip() for part in line.split(",")]
-        if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
+    for number, line in lines(text):
+        pair = _PAIR.fullmatch(line)
+        if pair is None:
             raise ValueError(
                 f"line {number} is {show(line)}, expected x,y in whole numbers from 0 to 255"
             )
-        x, y = (int(part) if len(part) < 9 else CANVAS for part in parts)
+        x, y = (int(part) if len(part) < 9 else CANVAS for part in pair.groups())
         points.append(
             (
                 integer(x, f"line {number}, x", 0, CANVAS - 1),
@@ -97,114 +94,54 @@ def dumps_tora(tracks: Tracks) -> list[str]:
     return files
 
 
-def from_points(value: object, size: tuple[int, int]) -> TrajectoryDocument:
-    """Read `[[{"x", "y"}, ...], ...]` or one such track bare: a point in pixels for every frame."""
-    tracks = sequence(value, "the list of tracks", 0, MAX_TRACKS * MAX_FRAMES)
-    if tracks and not isinstance(tracks[0], list):
-        tracks = [tracks]
+def read_json(text: str) -> object:
+    """JSON, or a Python literal without a double quote in it, as older nodes write lists.
+
+    Raises:
+        ValueError: if it is neither, or too long.
+    """
+    return load_json(text if '"' in text else text.replace("'", '"'), "the file", MAX_FILE)
+
+
+def from_points(value: Sequence[object], size: tuple[int, int]) -> TrajectoryDocument:
+    """Read `[[{"x", "y"}, ...], ...]`: a list a track, a point in pixels for every frame.
+
+    A point may be a pair `[x, y]`, a single track may stand bare, and a list of texts holds one or
+    more tracks in each.
+    """
+    lists: list[object] = []
+    if value and all(isinstance(item, str) for item in value):
+        for number, text in enumerate(sequence(value, "the list of texts", 0, MAX_TRACKS)):
+            lists += _tracks(read_json(str(text)), f"the track in text {number}")
+    else:
+        lists += _tracks(value, "the list of tracks")
     runs: list[Run] = []
-    for number, track in enumerate(sequence(tracks, "the list of tracks", 0, MAX_TRACKS)):
-        run = []
-        for frame, point in enumerate(sequence(track, f"[{number}]", 1, MAX_FRAMES)):
-            path = f"[{number}][{frame}]"
-            place = mapping(point, path, ("x", "y"))
-            x, y = (finite(place[axis], child(path, axis)) for axis in "xy")
-            run.append((frame, x, y))
-        runs.append(run)
+    for number, track in enumerate(sequence(lists, "the list of tracks", 0, MAX_TRACKS)):
+        points = sequence(track, f"[{number}]", 1, MAX_FRAMES)
+        runs.append(
+            [(frame, *_xy(point, f"[{number}][{frame}]")) for frame, point in enumerate(points)]
+        )
     return from_runs(runs, max(map(len, runs), default=1), size)
+
+
+def _tracks(value: object, path: str) -> Sequence[object]:
+    """The tracks in a list of tracks, or the one that is a list of points."""
+    items = sequence(value, path, 0, MAX_TRACKS * MAX_FRAMES)
+    first = items[0] if items else None
+    pair = isinstance(first, list) and first and not isinstance(first[0], list | Mapping)
+    return [items] if pair or isinstance(first, Mapping) else items
+
+
+def _xy(point: object, path: str) -> tuple[float, float]:
+    if isinstance(point, list):
+        x, y = sequence(point, path, 2, 2)
+        return finite(x, f"{path}[0]"), finite(y, f"{path}[1]")
+    place = mapping(point, path, ("x", "y"))
+    return finite(place["x"], child(path, "x")), finite(place["y"], child(path, "y"))
 
 
 def dumps_points(tracks: Tracks) -> str:
     """`[[{"x", "y"}, ...], ...]` in pixels, a point for every frame, visible or not."""
     return json.dumps(
-        [[{"x": _short(x), "y": _short(y)} for x, y in path] for path in tracks.points.numpy()]
+        [[{"x": short(x), "y": short(y)} for x, y in path] for path in tracks.points.numpy()]
     )
-
-
-def read_csv(text: str, size: tuple[int, int]) -> TrajectoryDocument:
-    """Read `track,frame,x,y[,visible]` with a header, in pixels.
-
-    A track moves evenly over frames that it leaves out, and ends where a row says that it is not
-    visible; if rows follow, they make another track.
-    """
-    rows = _csv_lines(text)
-    _, header = next(rows, (1, []))
-    header = [name.lower() for name in header]
-    if header not in (COLUMNS, [*COLUMNS, "visible"]):
-        raise ValueError(
-            f"the header is {show(','.join(header))}, expected track,frame,x,y[,visible]"
-        )
-    tracks: dict[str, dict[int, tuple[float, float] | None]] = {}
-    for line, cells in rows:
-        name, frame, place = _csv_row(cells, len(header), line)
-        track = tracks.setdefault(name, {})
-        if frame in track:
-            raise ValueError(f"line {line}: frame {frame} of track {show(name)} occurs twice")
-        track[frame] = place
-    frames = max((frame for track in tracks.values() for frame in track), default=0) + 1
-    return from_runs([run for track in tracks.values() for run in _csv_runs(track)], frames, size)
-
-
-def dumps_csv(tracks: Tracks, names: Sequence[str]) -> str:
-    """`track,frame,x,y,visible`, a row for each track and frame."""
-    output = io.StringIO()
-    writer = csv.writer(output, lineterminator="\n")
-    writer.writerow([*COLUMNS, "visible"])
-    for name, path, seen in zip(names, tracks.points.numpy(), tracks.visible.tolist(), strict=True):
-        for frame, ((x, y), visible) in enumerate(zip(path, seen, strict=True)):
-            writer.writerow([name, frame, _short(x), _short(y), int(visible)])
-    return output.getvalue()
-
-
-def _csv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The line number and the stripped cells of every line that is not blank."""
-    rows = csv.reader(io.StringIO(text, newline=""))
-    try:
-        for row in rows:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
-                yield rows.line_num, cells
-    except csv.Error as error:
-        raise ValueError(f"line {rows.line_num} is not CSV: {error}") from None
-
-
-def _csv_row(
-    cells: list[str], columns: int, line: int
-) -> tuple[str, int, tuple[float, float] | None]:
-    """The track, the frame and the place, None where the row says that it is not visible."""
-    if len(cells) != columns:
-        raise ValueError(f"line {line} has {len(cells)} cells, expected {columns}")
-    name, frame, x, y = cells[:4]
-    if not (frame.isascii() and frame.isdigit() and len(frame) < 9 and int(frame) < MAX_FRAMES):
-        expected = f"a whole number from 0 to {MAX_FRAMES - 1}"
-        raise ValueError(f"line {line}: frame is {show(frame)}, expected {expected}")
-    visible = "1" if columns == 4 else cells[4].lower()
-    if visible not in _WORDS:
-        raise ValueError(f"line {line}: visible is {show(visible)}, expected 0 or 1")
-    place = (_number(x, f"line {line}: x"), _number(y, f"line {line}: y"))
-    return name, int(frame), place if _WORDS[visible] else None
-
-
-def _csv_runs(track: dict[int, tuple[float, float] | None]) -> list[Run]:
-    runs: list[list[tuple[int, float, float]]] = [[]]
-    for frame, place in sorted(track.items(), key=lambda item: item[0]):
-        if place is not None:
-            runs[-1].append((frame, *place))
-        elif runs[-1]:
-            runs.append([])
-    return [run for run in runs if run]
-
-
-def _number(text: str, path: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"{path} is {show(text)}, expected a finite number")
-    return value
-
-
-def _short(value: float) -> float:
-    """The shortest decimal that is this float32."""
-    return float(str(value))

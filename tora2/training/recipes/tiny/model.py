@@ -12,6 +12,7 @@ from torch import nn
 
 from ....data.spritebind import SHAPES
 from ....data.spritebind.vocabulary import make_tokenizer, vocabulary
+from ....encoders.entity import Encoders
 from ....encoders.tiny import TinyEncoder
 from ....geometry import COGVIDEOX
 from ....model_folder import ModelInfo
@@ -32,7 +33,7 @@ def new_pipeline(config: TrainConfig, vae: PatchAutoencoder) -> Tora2Pipeline:
         text_encoder=make_text_encoder(shape),
         tokenizer=make_tokenizer(shape.text_tokens),
         adapter=make_adapter(config),
-        encoder=TinyEncoder(config.encoder),
+        encoders=Encoders(joint=TinyEncoder(config.encoder)),
         info=ModelInfo(
             width=data.size,
             height=data.size,

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
-from ....backbone import predict
+from ....backbones import backbone_of
 from ....checkpoints.module_folder import load_module, save_module
-from ....conditioning import Tora2Conditioning
 from ....data.clips import ClipBatch
 from ....data.conditions import condition_clips
 from ....data.pool import Pool, read_pool, write_pool
@@ -25,23 +23,23 @@ from ....evaluation.binding import BindingReport, evaluate_binding, tiny_encoder
 from ....geometry import COGVIDEOX
 from ....models.autoencoder import PatchAutoencoder
 from ....pipeline import Tora2Pipeline
-from ....sampling import make_scheduler
 from ....text import encode_prompts, token_ids
 from ...autoencoder import reconstruction_psnr, train_autoencoder
 from ...curves import check_plotting, plot_curves
 from ...device import resolve_device
+from ...distributed import World, world
 from ...drops import drop_conditions, hide_words
 from ...folder import run_folder
 from ...journal import Journal
 from ...loop import Hook, Loop
-from ...objectives.denoising import Denoising, velocity_noise
+from ...objectives.denoising import Denoising, Prepared
 from .config import TrainConfig, load_config
 from .model import adapter_config, new_pipeline
 
 log = logging.getLogger(__name__)
 
 MODEL = "model"
-STATE = "state.pt"
+CHECKPOINTS = "checkpoints"
 LOG = "log.jsonl"
 _WATCH_STEPS = 12
 
@@ -68,10 +66,11 @@ def train(config: TrainConfig) -> Path:
     """
     check(config)
     check_plotting()
-    with run_folder(config.output, asdict(config)) as output:
+    with run_folder(config.output, asdict(config)) as output, world(config.device) as alone:
         vae = _autoencoder(config, output)
         pipeline = new_pipeline(config, vae)
-        loop = make_loop(config, pipeline, _pool(config, output, pipeline), output / STATE)
+        clips = _pool(config, output, pipeline)
+        loop = make_loop(config, pipeline, clips, output / CHECKPOINTS, alone)
         journal = Journal(output / LOG)
         journal.cut(loop.step if loop.resume() else 0)
         _train(config, loop, pipeline, journal)
@@ -91,9 +90,11 @@ def check(config: TrainConfig) -> None:
     resolve_device(config.device)
 
 
-def make_loop(config: TrainConfig, pipeline: Tora2Pipeline, clips: ClipBatch, state: Path) -> Loop:
+def make_loop(
+    config: TrainConfig, pipeline: Tora2Pipeline, clips: ClipBatch, folder: Path, alone: World
+) -> Loop:
     """The loop over the bundled model's parts, all of which are trained together."""
-    device = resolve_device(config.device)
+    device = alone.device
     encoder = tiny_encoder(pipeline)
     parts = nn.ModuleDict(
         {
@@ -110,21 +111,31 @@ def make_loop(config: TrainConfig, pipeline: Tora2Pipeline, clips: ClipBatch, st
         drawn = hide_words(pool(step, generator), generator)
         return drop_conditions(drawn, config.drops, empty, generator)
 
-    def condition(batch: ClipBatch) -> tuple[Tensor, Tora2Conditioning]:
-        made = condition_clips(batch, pipeline.adapter, pipeline.text_encoder, encoder)
-        return encode_prompts(pipeline.text_encoder, batch.captions), made
+    def prepare(batch: ClipBatch, generator: torch.Generator) -> Prepared:
+        clips = batch.to(device)
+        context = encode_prompts(pipeline.text_encoder, clips.captions)
+        made = condition_clips(clips, pipeline.adapter, pipeline.text_encoder, encoder)
+        return Prepared(clips.latents, context, made, clips.region)
 
-    alphas = make_scheduler("ddim").alphas_cumprod.float().to(device)
     objective = Denoising(
-        predict=partial(predict, pipeline.transformer),
-        noised=velocity_noise(alphas),
-        timesteps=len(alphas),
-        condition=condition,
-        settings=config.optimization,
-        device=device,
+        pipeline.transformer,
+        prepare,
+        config.optimization,
+        alone,
+        pipeline.adapter.config.contrastive_dim,
     )
     rates = {".gate_": config.optimization.gate_learning_rate}
-    return Loop(parts, source, objective, config.optimization, config.seed, device, state, rates)
+    return Loop(
+        parts,
+        source,
+        objective,
+        config.optimization,
+        config.seed,
+        alone,
+        folder,
+        rates,
+        backbone_of(pipeline.transformer).blocks(pipeline.transformer),
+    )
 
 
 def _train(config: TrainConfig, loop: Loop, pipeline: Tora2Pipeline, journal: Journal) -> None:

@@ -1,0 +1,120 @@
+/**
+ * Edits of when a track is where: starts and ends, keys, direction, length of the clip.
+ *
+ * @typedef {import("./types.mjs").Doc} Doc
+ * @typedef {import("./types.mjs").Track} Track
+ */
+import { mapTracks, normalised } from "./tracks.mjs";
+
+/**
+ * Tie a point to a frame, or untie it with null. Ends move the track's start or end.
+ * @param {Doc} doc
+ * @param {string} id
+ * @param {number} index
+ * @param {number | null} frame clamped between the neighbouring keys
+ * @returns {Doc}
+ */
+export function setKey(doc, id, index, frame) {
+  return mapTracks(doc, [id], (track) => {
+    const last = track.points.length - 1;
+    if (frame !== null && index === 0) return withRange(track, frame, track.end);
+    if (frame !== null && index === last) return withRange(track, track.start, frame);
+    const points = track.points.slice();
+    const { x, y } = points[index];
+    if (frame === null) {
+      points[index] = { x, y };
+      return { ...track, points };
+    }
+    const [low, high] = keyRange(track, index);
+    if (low > high) return track;
+    points[index] = { x, y, frame: Math.min(high, Math.max(low, Math.round(frame))) };
+    return { ...track, points };
+  });
+}
+
+/**
+ * The frames an inner point may be tied to.
+ * @param {Track} track
+ * @param {number} index
+ * @returns {[number, number]}
+ */
+function keyRange(track, index) {
+  let low = track.start + 1;
+  let high = track.end - 1;
+  track.points.forEach(({ frame }, i) => {
+    if (frame === undefined || i === 0 || i === track.points.length - 1) return;
+    if (i < index) low = Math.max(low, frame + 1);
+    if (i > index) high = Math.min(high, frame - 1);
+  });
+  return [low, high];
+}
+
+/**
+ * Set when a track is visible; inner keys hold their frames and bound the range.
+ * @param {Track} track
+ * @param {number} start
+ * @param {number} end
+ * @returns {Track}
+ */
+export function withRange(track, start, end) {
+  const inner = track.points.slice(1, -1).flatMap((p) => (p.frame === undefined ? [] : [p.frame]));
+  const first = inner.length ? inner[0] - 1 : Infinity;
+  const last = inner.length ? inner[inner.length - 1] + 1 : 0;
+  const from = Math.max(0, Math.min(Math.round(start), first, track.end));
+  const to = Math.max(Math.round(end), last, from);
+  return { ...track, start: from, end: to };
+}
+
+/**
+ * Shift a track in time, keys and all, within the clip.
+ * @param {Track} track
+ * @param {number} by frames
+ * @param {number} frames of the clip
+ * @returns {Track}
+ */
+export function shifted(track, by, frames) {
+  const step = Math.max(-track.start, Math.min(frames - 1 - track.end, Math.round(by)));
+  if (step === 0) return track;
+  const points = track.points.map((p) =>
+    p.frame === undefined ? p : { ...p, frame: p.frame + step },
+  );
+  return { ...track, start: track.start + step, end: track.end + step, points };
+}
+
+/**
+ * Run a track backwards: the same places in the opposite order and time.
+ * @param {Track} track
+ * @returns {Track}
+ */
+export function reversed(track) {
+  const points = track.points
+    .map((p) => (p.frame === undefined ? p : { ...p, frame: track.start + track.end - p.frame }))
+    .reverse();
+  const turned = /** @type {const} */ ({ in: "out", out: "in" });
+  const easing =
+    track.easing === "in" || track.easing === "out" ? turned[track.easing] : track.easing;
+  return { ...track, points, easing };
+}
+
+/**
+ * Give a document another size and length. Points keep their fractions of the frame, times keep
+ * their fraction of the clip; keys that would fall on one another are let go.
+ * @param {Doc} doc
+ * @param {{width?: number, height?: number, frames?: number}} size
+ * @returns {Doc}
+ */
+export function resized(doc, { width = doc.width, height = doc.height, frames = doc.frames }) {
+  if (width === doc.width && height === doc.height && frames === doc.frames) return doc;
+  if (frames === doc.frames) return { ...doc, width, height };
+  const scale = doc.frames > 1 ? (frames - 1) / (doc.frames - 1) : 0;
+  const at = (/** @type {number} */ frame) => Math.floor(frame * scale + 0.5);
+  const tracks = doc.tracks.map((track) =>
+    normalised({
+      ...track,
+      start: at(track.start),
+      end: at(track.end),
+      points: track.points.map((p) => (p.frame === undefined ? p : { ...p, frame: at(p.frame) })),
+    }),
+  );
+  return { ...doc, width, height, frames, tracks };
+}

@@ -1,0 +1,222 @@
+/**
+ * Edits of tracks and points, each a pure function from document to document. Tracks that an edit
+ * does not touch keep their identity, which the caches of sampling and view rely on.
+ *
+ * @typedef {import("./types.mjs").Doc} Doc
+ * @typedef {import("./types.mjs").Track} Track
+ * @typedef {import("./types.mjs").Point} Point
+ * @typedef {import("./types.mjs").Selection} Selection
+ * @typedef {import("./types.mjs").Vec} Vec
+ */
+import { LIMITS } from "./document.mjs";
+import { bounds } from "./geometry.mjs";
+
+/** Decimals of a stored fraction: a thousandth of a pixel at 1,000 px. */
+const PRECISION = 1e6;
+
+/** @param {number} value */
+function fraction(value) {
+  const bounded = Math.min(LIMITS.fraction, Math.max(-LIMITS.fraction, value));
+  return Math.round(bounded * PRECISION) / PRECISION + 0;
+}
+
+/**
+ * @param {Point} point
+ * @returns {Point}
+ */
+function tidy({ x, y, frame }) {
+  const point = { x: fraction(x), y: fraction(y) };
+  return frame === undefined ? point : { ...point, frame };
+}
+
+/**
+ * @param {Doc} doc
+ * @param {string} id
+ */
+export function trackById(doc, id) {
+  return doc.tracks.find((track) => track.id === id);
+}
+
+/**
+ * @param {{id: string}[]} items
+ * @param {string} prefix
+ */
+export function freshId(items, prefix) {
+  const taken = new Set(items.map((item) => item.id));
+  let n = items.length + 1;
+  while (taken.has(`${prefix}${n}`)) n++;
+  return `${prefix}${n}`;
+}
+
+/**
+ * @param {Doc} doc
+ * @param {Partial<Track> & {points: Point[]}} fields
+ * @returns {{doc: Doc, id: string} | null} null when there is room for no more
+ */
+export function addTrack(doc, fields) {
+  if (doc.tracks.length >= LIMITS.tracks || fields.points.length === 0) return null;
+  const id = freshId(doc.tracks, "t");
+  const track = normalised({
+    entity: null,
+    curve: "spline",
+    start: 0,
+    end: doc.frames - 1,
+    easing: "linear",
+    ...fields,
+    id,
+    points: fields.points.slice(0, LIMITS.points).map(tidy),
+  });
+  return { doc: { ...doc, tracks: [...doc.tracks, track] }, id };
+}
+
+/**
+ * Strip frames that say nothing (both ends) or contradict their neighbours.
+ * @param {Track} track
+ * @returns {Track}
+ */
+export function normalised(track) {
+  let previous = track.start;
+  let changed = false;
+  const last = track.points.length - 1;
+  const points = track.points.map((point, i) => {
+    if (point.frame === undefined) return point;
+    if (i > 0 && i < last && point.frame > previous && point.frame < track.end) {
+      previous = point.frame;
+      return point;
+    }
+    changed = true;
+    return { x: point.x, y: point.y };
+  });
+  return changed ? { ...track, points } : track;
+}
+
+/**
+ * @param {Doc} doc
+ * @param {Iterable<string>} ids
+ * @param {(track: Track) => Track} change
+ * @returns {Doc}
+ */
+export function mapTracks(doc, ids, change) {
+  const wanted = new Set(ids);
+  return {
+    ...doc,
+    tracks: doc.tracks.map((track) => (wanted.has(track.id) ? normalised(change(track)) : track)),
+  };
+}
+
+/**
+ * @param {Doc} doc
+ * @param {Iterable<string>} ids
+ * @param {Partial<Track>} patch
+ * @returns {Doc}
+ */
+export function updateTracks(doc, ids, patch) {
+  return mapTracks(doc, ids, (track) => ({ ...track, ...patch }));
+}
+
+/**
+ * @param {Doc} doc
+ * @param {Iterable<string>} ids
+ * @returns {Doc}
+ */
+export function removeTracks(doc, ids) {
+  const gone = new Set(ids);
+  return { ...doc, tracks: doc.tracks.filter((track) => !gone.has(track.id)) };
+}
+
+/**
+ * @param {Doc} doc
+ * @param {Selection} selection
+ * @param {(point: Point) => Vec} move fractions to fractions
+ * @returns {Doc}
+ */
+function mapPoints(doc, selection, move) {
+  return {
+    ...doc,
+    tracks: doc.tracks.map((track) => {
+      const chosen = selection.get(track.id);
+      if (!chosen?.size) return track;
+      const points = track.points.map((point, i) =>
+        chosen.has(i) ? tidy({ ...point, ...move(point) }) : point,
+      );
+      return { ...track, points };
+    }),
+  };
+}
+
+/**
+ * @param {Doc} doc
+ * @param {Selection} selection
+ * @param {Vec} by fractions
+ */
+export function movePoints(doc, selection, by) {
+  return mapPoints(doc, selection, (p) => ({ x: p.x + by.x, y: p.y + by.y }));
+}
+
+/**
+ * Mirror, scale and rotate about a point, in pixels so that angles stay true.
+ * @param {Doc} doc
+ * @param {Selection} selection
+ * @param {{scaleX?: number, scaleY?: number, angle?: number}} by `angle` in radians, clockwise
+ * @param {Vec} [about] fractions; the middle of the selection without it
+ */
+export function transformPoints(doc, selection, { scaleX = 1, scaleY = 1, angle = 0 }, about) {
+  const box = bounds(selectedPoints(doc, selection));
+  if (!box) return doc;
+  const centre = about ?? { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2 };
+  const { width, height } = doc;
+  const cos = Math.cos(angle);
+  const sin = Math.sin(angle);
+  return mapPoints(doc, selection, (p) => {
+    const x = (p.x - centre.x) * width * scaleX;
+    const y = (p.y - centre.y) * height * scaleY;
+    return {
+      x: centre.x + (x * cos - y * sin) / width,
+      y: centre.y + (x * sin + y * cos) / height,
+    };
+  });
+}
+
+/**
+ * @param {Doc} doc
+ * @param {Selection} selection
+ * @returns {Point[]}
+ */
+export function selectedPoints(doc, selection) {
+  return doc.tracks.flatMap((track) => {
+    const chosen = selection.get(track.id);
+    return chosen ? track.points.filter((_, i) => chosen.has(i)) : [];
+  });
+}
+
+/**
+ * @param {Doc} doc
+ * @param {string} id
+ * @param {number} index the new point's
+ * @param {Point} point
+ * @returns {Doc}
+ */
+export function insertPoint(doc, id, index, point) {
+  return mapTracks(doc, [id], (track) => {
+    if (track.points.length >= LIMITS.points) return track;
+    const points = track.points.slice();
+    points.splice(index, 0, tidy(point));
+    return { ...track, points };
+  });
+}
+
+/**
+ * Remove the selected points; a track that loses its last point goes with it.
+ * @param {Doc} doc
+ * @param {Selection} selection
+ * @returns {Doc}
+ */
+export function removePoints(doc, selection) {
+  const tracks = doc.tracks.flatMap((track) => {
+    const chosen = selection.get(track.id);
+    if (!chosen?.size) return [track];
+    const points = track.points.filter((_, i) => !chosen.has(i));
+    return points.length ? [normalised({ ...track, points })] : [];
+  });
+  return { ...doc, tracks };
+}

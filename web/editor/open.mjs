@@ -1,0 +1,120 @@
+/**
+ * Opens an editor, and tells it what the browser tells: pointers, wheel, keys, focus, clipboard,
+ * files, its size and the host's colours.
+ *
+ * @typedef {import("./editor.mjs").Port} Port
+ * @typedef {import("./labels/strings.mjs").Translate} Translate
+ */
+import { handleKey } from "./controller/keyboard.mjs";
+import { Editor } from "./editor.mjs";
+import { listenToClipboard } from "./input/clipboard.mjs";
+import { createClock } from "./input/clock.mjs";
+import { listenToDrops } from "./input/files.mjs";
+import { listen } from "./input/pointers.mjs";
+import { panned, zoomed } from "./model/viewport.mjs";
+import { followTheme } from "./view/theme.mjs";
+
+/** Narrower than this (css) there is no room for the layers beside the stage. */
+const WIDE = 520;
+
+/**
+ * @param {Port} port
+ * @param {Translate} t
+ */
+export function openEditor(port, t) {
+  const editor = new Editor(port, t);
+  editor.disconnect = connect(editor);
+  return editor;
+}
+
+/**
+ * @param {Editor} editor
+ * @returns {() => void} lets go of what outlives the element
+ */
+function connect(editor) {
+  const { store, canvas, element, controller } = editor;
+  createClock(store);
+  store.subscribe((state, before) => {
+    editor.redraw();
+    if (state.hidden !== before.hidden || state.locked !== before.locked) {
+      editor.port.saveLayers({ hidden: [...state.hidden], locked: [...state.locked] });
+    }
+  });
+  listen(canvas, controller, {
+    hover: (press) => {
+      const cursor = controller.cursorAt(press);
+      if (canvas.style.cursor !== cursor) canvas.style.cursor = cursor;
+    },
+    leave: () => controller.leave(),
+    pinch: (middle, factor, by) =>
+      store.set({ viewport: zoomed(panned(editor.view(), by), middle, factor) }),
+    wheel: (event, css) => wheel(editor, event, css),
+  });
+  canvas.addEventListener("pointerdown", () => canvas.focus({ preventScroll: true }));
+  element.addEventListener("pointerdown", (event) => {
+    editor.menu.dismiss(event.target);
+    event.stopPropagation();
+  });
+  element.addEventListener("click", (event) => refocus(editor, event));
+  element.addEventListener("keydown", (event) => key(editor, event));
+  element.addEventListener("focusout", ({ relatedTarget }) => {
+    editor.lostFocus = relatedTarget ? -Infinity : performance.now();
+  });
+  listenToClipboard(editor);
+  listenToDrops(editor);
+  const resized = new ResizeObserver(([{ contentRect }]) => editor.resize(contentRect));
+  resized.observe(canvas);
+  const widened = new ResizeObserver(([{ contentRect }]) => {
+    element.classList.toggle("tora2-narrow", contentRect.width < WIDE);
+  });
+  widened.observe(element);
+  const unfollow = followTheme(() => editor.redraw());
+  return () => {
+    resized.disconnect();
+    widened.disconnect();
+    unfollow();
+  };
+}
+
+/** After a click on a button or a row the keys belong to the stage. @param {Editor} editor @param {MouseEvent} event */
+function refocus({ canvas }, { detail, target }) {
+  if (detail === 0 || !(target instanceof Element)) return;
+  const clicked = target.closest("button, .tora2-track, .tora2-layer");
+  if (!clicked || clicked.hasAttribute("aria-haspopup") || target.matches("input")) return;
+  canvas.focus({ preventScroll: true });
+}
+
+/** @param {Editor} editor @param {KeyboardEvent} event */
+function key(editor, event) {
+  const { target } = event;
+  const typing = target instanceof Element && target.matches("input, select, textarea");
+  if (typing) {
+    if (event.key === "Escape" || event.key === "Enter") editor.canvas.focus();
+    event.stopPropagation();
+    return;
+  }
+  const pressing =
+    target instanceof Element && target.matches("button") && [" ", "Enter"].includes(event.key);
+  const reading = target instanceof Element && target.closest(".tora2-sheet");
+  if (pressing || (reading && !["Escape", "?"].includes(event.key))) return event.stopPropagation();
+  if (!handleKey(editor, event)) return;
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+/**
+ * The wheel zooms only while the editor has the focus; else it belongs to the graph.
+ * @param {Editor} editor
+ * @param {WheelEvent} event
+ * @param {import("./model/types.mjs").Vec} css
+ */
+function wheel({ element, store, controller }, event, css) {
+  if (!element.contains(document.activeElement)) return false;
+  if (event.shiftKey) {
+    const by = { x: -(event.deltaX || event.deltaY), y: 0 };
+    store.set({ viewport: panned(controller.view(), by) });
+  } else {
+    controller.zoom(css, Math.exp(-event.deltaY / 400));
+  }
+  return true;
+}

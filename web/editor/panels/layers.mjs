@@ -1,0 +1,271 @@
+/**
+ * The list of entities and their tracks.
+ *
+ * @typedef {import("../model/types.mjs").Doc} Doc
+ * @typedef {import("../model/types.mjs").Entity} Entity
+ * @typedef {import("../model/types.mjs").Track} Track
+ * @typedef {import("../model/store.mjs").Store} Store
+ * @typedef {import("../model/store.mjs").State} State
+ * @typedef {import("../labels/icons.mjs").IconName} IconName
+ * @typedef {import("../labels/strings.mjs").Translate} Translate
+ * @typedef {import("../labels/strings.mjs").Word} Word
+ */
+import { newEntity, toggleFlag } from "../controller/edits.mjs";
+import { isName, LIMITS } from "../model/document.mjs";
+import { colorsOf, moveEntity, moveTrack, removeEntity, updateEntity } from "../model/entities.mjs";
+import { isVisible, layerKey } from "../model/layers.mjs";
+import { tooFast } from "../model/sampling.mjs";
+import { allPoints, isWhole, toggle } from "../model/selection.mjs";
+import { removeTracks } from "../model/tracks.mjs";
+import { el, iconButton, setPressed } from "../view/dom.mjs";
+
+/** What the list shows; it is rebuilt when one of these has changed. */
+const SHOWN = /** @type {const} */ ([
+  "doc",
+  "selection",
+  "entity",
+  "hidden",
+  "locked",
+  "solo",
+  "readOnly",
+]);
+
+/**
+ * @param {Store} store
+ * @param {Translate} t
+ */
+export function createLayers(store, t) {
+  const list = el("div", { class: "tora2-layers", role: "list", "aria-label": t("layers") });
+  const add = iconButton(
+    "plus",
+    t("newEntity"),
+    () => newEntity(store, t("entityDefault", { n: store.state.doc.entities.length + 1 })),
+    { "data-action": "new-entity" },
+  );
+  const element = el(
+    "div",
+    { class: "tora2-panel" },
+    el("div", { class: "tora2-heading" }, el("span", {}, t("layers")), add),
+    list,
+  );
+
+  /** How far the list is scrolled: asking the list itself would lay the page out. */
+  let scroll = 0;
+  list.addEventListener("scroll", () => (scroll = list.scrollTop), { passive: true });
+  /** @type {State | null} */
+  let shown = null;
+  function update() {
+    const { state } = store;
+    if (shown && SHOWN.every((key) => shown?.[key] === state[key])) return;
+    if (list.contains(document.activeElement) && document.activeElement?.matches("input")) return;
+    if (shown && state.doc !== store.settled) return;
+    shown = state;
+    add.disabled = state.readOnly;
+    const rows = state.doc.entities.flatMap((entity) => layer(store, t, entity));
+    const free = state.doc.tracks.some((track) => track.entity === null);
+    if (free || !rows.length || state.entity === null) rows.push(...layer(store, t, null));
+    const focused = focusedTrack(list);
+    const scrolled = scroll;
+    list.replaceChildren(...rows);
+    if (scrolled) list.scrollTop = scrolled;
+    if (focused) rows.find((row) => row.dataset.track === focused)?.focus({ preventScroll: true });
+  }
+  list.addEventListener("focusout", () => queueMicrotask(update));
+  return { element, update };
+}
+
+/** The track whose row has the focus. @param {HTMLElement} list */
+function focusedTrack(list) {
+  const { activeElement } = document;
+  return activeElement instanceof HTMLElement && list.contains(activeElement)
+    ? activeElement.dataset.track
+    : undefined;
+}
+
+/**
+ * @param {Store} store
+ * @param {Translate} t
+ * @param {Entity | null} entity null for the free tracks
+ */
+function layer(store, t, entity) {
+  const { state } = store;
+  const tracks = state.doc.tracks.filter((track) => track.entity === (entity?.id ?? null));
+  const key = layerKey(entity?.id ?? null);
+  const solo = iconButton("solo", t("solo"), () =>
+    store.set({ solo: store.state.solo === key ? null : key }),
+  );
+  setPressed(solo, state.solo === key);
+  const gone = state.hidden.has(key) || (state.solo !== null && state.solo !== key);
+  const header = el(
+    "div",
+    {
+      class: gone ? "tora2-layer tora2-dim" : "tora2-layer",
+      role: "listitem",
+      "aria-current": String((entity?.id ?? null) === state.entity),
+      title: t("newTracksHere"),
+      onclick: (/** @type {MouseEvent} */ event) => {
+        if (event.target instanceof Element && event.target.closest("input, button")) return;
+        store.set({ entity: entity?.id ?? null });
+      },
+    },
+    entity ? swatch(store, t, entity) : el("span", { class: "tora2-dot" }),
+    entity ? nameField(store, t, entity) : el("span", { class: "tora2-name" }, t("freeTracks")),
+    entity && entity.id === state.entity && entityActions(store, t, entity.id),
+    solo,
+    ...flags(store, t, key),
+  );
+  return [header, ...tracks.map((track) => trackRow(store, t, track))];
+}
+
+/** @param {Store} store @param {Translate} t @param {Track} track */
+function trackRow(store, t, track) {
+  const { state } = store;
+  const n = track.points.length;
+  const fast = tooFast(track, state.doc);
+  const partly = state.selection.has(track.id);
+  const choose = (/** @type {boolean} */ more) => {
+    const whole = allPoints(track);
+    const selection = more
+      ? toggle(store.state.selection, track.id, whole)
+      : new Map([[track.id, whole]]);
+    store.set({ selection, entity: track.entity });
+  };
+  const row = el(
+    "div",
+    {
+      class: isVisible(state, track) ? "tora2-track" : "tora2-track tora2-dim",
+      role: "listitem",
+      tabIndex: 0,
+      "aria-selected": String(isWhole(state.selection, track)),
+      "data-track": track.id,
+      "data-partly": partly ? "" : null,
+      onclick: (/** @type {MouseEvent} */ event) => {
+        if (event.target instanceof Element && event.target.closest("button")) return;
+        choose(event.shiftKey || event.ctrlKey || event.metaKey);
+      },
+      onkeydown: (/** @type {KeyboardEvent} */ event) => {
+        if (event.target !== event.currentTarget) return;
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        event.stopPropagation();
+        choose(event.shiftKey);
+      },
+    },
+    el("span", { class: "tora2-dot", style: `background:${colorsOf(state.doc).get(track.id)}` }),
+    el("span", { class: "tora2-name" }, track.id),
+    fast && el("span", { class: "tora2-fast", title: t("tooFast", { tracks: track.id }) }, "▲"),
+    !partly &&
+      el("span", { class: "tora2-note" }, n === 1 ? t("oneAnchor") : t("trackPoints", { n })),
+    partly && trackActions(store, t, track.id),
+    ...flags(store, t, track.id),
+  );
+  return row;
+}
+
+/**
+ * Move up, move down, delete.
+ * @param {Store} store
+ * @param {Translate} t
+ * @param {Word} removing what deleting is called
+ * @param {(doc: Doc, step: number) => Doc} move
+ * @param {(doc: Doc) => Doc} remove
+ */
+function actions(store, t, removing, move, remove) {
+  const button = (
+    /** @type {IconName} */ icon,
+    /** @type {Word} */ label,
+    /** @type {(doc: Doc) => Doc} */ change,
+  ) => iconButton(icon, t(label), () => store.edit(change(store.state.doc)));
+  return el(
+    "span",
+    { class: "tora2-actions" },
+    button("up", "moveUp", (doc) => move(doc, -1)),
+    button("down", "moveDown", (doc) => move(doc, 1)),
+    button("trash", removing, remove),
+  );
+}
+
+/** @param {Store} store @param {Translate} t @param {string} id */
+function entityActions(store, t, id) {
+  return actions(
+    store,
+    t,
+    "deleteEntity",
+    (doc, step) => moveEntity(doc, id, step),
+    (doc) => removeEntity(doc, id),
+  );
+}
+
+/** @param {Store} store @param {Translate} t @param {string} id */
+function trackActions(store, t, id) {
+  return actions(
+    store,
+    t,
+    "delete",
+    (doc, step) => moveTrack(doc, id, step),
+    (doc) => removeTracks(doc, [id]),
+  );
+}
+
+/** @type {Readonly<Record<"hidden" | "locked", Record<"on" | "off", {icon: IconName, label: Word}>>>} */
+const FLAGS = Object.freeze({
+  hidden: { on: { icon: "eyeOff", label: "show" }, off: { icon: "eye", label: "hide" } },
+  locked: { on: { icon: "lock", label: "unlock" }, off: { icon: "unlock", label: "lock" } },
+});
+
+/** @param {Store} store @param {Translate} t @param {string} key */
+function flags(store, t, key) {
+  return /** @type {const} */ (["hidden", "locked"]).map((what) => {
+    const on = store.state[what].has(key);
+    const { icon, label } = FLAGS[what][on ? "on" : "off"];
+    return iconButton(icon, t(label), () => toggleFlag(store, key, what), {
+      class: `tora2-button tora2-flag${on ? " tora2-on" : ""}`,
+    });
+  });
+}
+
+/** @param {Store} store @param {Translate} t @param {Entity} entity */
+function nameField(store, t, entity) {
+  return el("input", {
+    class: "tora2-name",
+    type: "text",
+    value: entity.name,
+    maxLength: LIMITS.name,
+    spellcheck: false,
+    disabled: store.state.readOnly,
+    "aria-label": t("entityName"),
+    onfocus: (/** @type {Event} */ { target }) => {
+      naming(target, true);
+      store.set({ entity: entity.id });
+    },
+    onblur: (/** @type {Event} */ { target }) => naming(target, false),
+    onchange: (/** @type {Event} */ event) => {
+      const input = /** @type {HTMLInputElement} */ (event.target);
+      const name = input.value.trim();
+      if (!isName(name)) input.value = entity.name;
+      else if (name !== entity.name) store.edit(updateEntity(store.state.doc, entity.id, { name }));
+    },
+  });
+}
+
+/** @param {EventTarget | null} field @param {boolean} on */
+function naming(field, on) {
+  /** @type {HTMLElement} */ (field).parentElement?.classList.toggle("tora2-naming", on);
+}
+
+/** @param {Store} store @param {Translate} t @param {Entity} entity */
+function swatch(store, t, entity) {
+  const recolored = (/** @type {Event} */ event) =>
+    updateEntity(store.state.doc, entity.id, {
+      color: /** @type {HTMLInputElement} */ (event.target).value,
+    });
+  return el("input", {
+    class: "tora2-swatch",
+    type: "color",
+    value: entity.color.toLowerCase(),
+    disabled: store.state.readOnly,
+    "aria-label": t("entityColor"),
+    oninput: (/** @type {Event} */ event) => store.preview(recolored(event)),
+    onchange: (/** @type {Event} */ event) => store.edit(recolored(event)),
+  });
+}

@@ -1,0 +1,213 @@
+/**
+ * The menu behind the three dots: edit, templates, background, import, export.
+ *
+ * @typedef {import("../controller/commands.mjs").Actions} Actions
+ * @typedef {import("../controller/commands.mjs").CommandId} CommandId
+ * @typedef {import("../labels/strings.mjs").Word} Word
+ * @typedef {import("../input/target.mjs").Target & Actions & {raw: unknown, follow(): void}} Owner
+ * @typedef {{label: string, run: () => void, disabled?: boolean, key?: string}} Item
+ * @typedef {{title: string, items: Item[]}} Section
+ */
+import { COMMANDS, isEnabled, perform } from "../controller/commands.mjs";
+import { EXPORTS } from "../formats/exporting.mjs";
+import { chooseFiles, download, takeFiles } from "../input/files.mjs";
+import { emptyDocument } from "../model/document.mjs";
+import { DocumentError } from "../model/fields.mjs";
+import { wholeTracks } from "../model/selection.mjs";
+import { TEMPLATES } from "../model/templates.mjs";
+import { addTrack } from "../model/tracks.mjs";
+import { el } from "../view/dom.mjs";
+
+const EDITS = /** @type {const} */ ([
+  "duplicate",
+  "mirrorX",
+  "mirrorY",
+  "reverse",
+  "simplify",
+  "delete",
+]);
+
+/** @param {Owner} editor */
+export function createMenu(editor) {
+  const element = el("div", { class: "tora2-menu", role: "menu", hidden: true });
+  /** @type {HTMLElement | null} */
+  let opener = null;
+
+  function close() {
+    const was = !element.hidden;
+    element.hidden = true;
+    opener?.setAttribute("aria-expanded", "false");
+    return was;
+  }
+  /** @param {HTMLElement} button */
+  function toggle(button) {
+    if (close()) return;
+    opener = button;
+    const sections = editor.store.state.message === null ? sectionsOf(editor) : rescue(editor);
+    element.replaceChildren(...sections.map((section) => sectionElement(section, close)));
+    element.hidden = false;
+    button.setAttribute("aria-expanded", "true");
+    /** @type {HTMLElement | null} */ (element.querySelector("button:enabled"))?.focus();
+  }
+  /** Close on a press elsewhere. @param {EventTarget | null} target */
+  function dismiss(target) {
+    if (target instanceof Node && (element.contains(target) || opener?.contains(target))) return;
+    close();
+  }
+  element.addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+    const buttons = [...element.querySelectorAll("button:enabled")];
+    const at = buttons.indexOf(/** @type {Element} */ (document.activeElement));
+    const step = event.key === "ArrowDown" ? 1 : buttons.length - 1;
+    /** @type {HTMLElement} */ (buttons[(at + step) % buttons.length]).focus();
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  return { element, toggle, close, dismiss };
+}
+
+/** @param {Section} section @param {() => void} close */
+function sectionElement({ title, items }, close) {
+  return el(
+    "div",
+    { role: "group", "aria-label": title },
+    el("div", { class: "tora2-menu-title" }, title),
+    ...items.map(({ label, run, disabled, key }) =>
+      el(
+        "button",
+        {
+          type: "button",
+          role: "menuitem",
+          class: "tora2-item",
+          disabled,
+          onclick: () => {
+            close();
+            run();
+          },
+        },
+        el("span", {}, label),
+        key ? el("kbd", {}, key) : null,
+      ),
+    ),
+  );
+}
+
+/** @param {Owner} editor @returns {Section[]} */
+function sectionsOf(editor) {
+  const { t } = editor;
+  const item = (/** @type {CommandId} */ id) => commandItem(editor, id);
+  return [
+    { title: t("edit"), items: EDITS.map(item) },
+    { title: t("templates"), items: templateItems(editor) },
+    { title: t("background"), items: backgroundItems(editor) },
+    {
+      title: t("import"),
+      items: [
+        {
+          label: t("importFile"),
+          run: () => chooseFiles(".json,.txt,.csv,.npz", (files) => void takeFiles(editor, files)),
+        },
+        item("pasteClipboard"),
+      ],
+    },
+    { title: t("exportAs"), items: exportItems(editor) },
+    { title: t("shortcuts"), items: [item("shortcuts")] },
+  ];
+}
+
+/** @param {Owner} editor @param {CommandId} id @returns {Item} */
+function commandItem(editor, id) {
+  return {
+    label: editor.t(id),
+    key: COMMANDS[id].keys?.[0],
+    disabled: !isEnabled(id, editor.store.state),
+    run: () => perform(id, editor),
+  };
+}
+
+/** @param {Owner} editor @returns {Item[]} */
+function templateItems({ store, t, status }) {
+  const leader = store.state.doc.tracks.find((track) => store.state.selection.has(track.id));
+  const add = (/** @type {import("../model/templates.mjs").Draft} */ draft) => {
+    const { doc, entity } = store.state;
+    const added = addTrack(doc, { entity, ...draft });
+    if (!added) return status.say(t("full"));
+    store.edit(added.doc, {
+      selection: wholeTracks(added.doc, [added.id]),
+      tool: "select",
+      drawing: null,
+    });
+  };
+  return [
+    ...Object.entries(TEMPLATES.figures).map(([name, make]) => ({
+      label: t(/** @type {Word} */ (`template_${name}`)),
+      run: () => add(make(store.state.doc)),
+    })),
+    ...Object.entries(TEMPLATES.companions).map(([name, make]) => ({
+      label: t(/** @type {Word} */ (`template_${name}`)),
+      disabled: !leader,
+      run: () => leader && add(make(store.state.doc, leader)),
+    })),
+  ];
+}
+
+/** @param {Owner} editor @returns {Item[]} */
+function backgroundItems(editor) {
+  const { t, background } = editor;
+  return [
+    {
+      label: t("chooseBackground"),
+      run: () => chooseFiles("image/*,video/*", (files) => void takeFiles(editor, files)),
+    },
+    { label: t("refreshBackground"), run: () => editor.follow() },
+    { label: t("clearBackground"), run: () => background.clear() },
+  ];
+}
+
+/** @param {Owner} editor @returns {Item[]} */
+function exportItems({ store, t, status }) {
+  const copy = () =>
+    navigator.clipboard?.writeText(JSON.stringify(store.state.doc)).then(
+      () => status.say(t("copied")),
+      () => {},
+    );
+  return [
+    ...Object.entries(EXPORTS).map(([name, write]) => ({
+      label: t(/** @type {Word} */ (name)),
+      disabled: !store.state.doc.tracks.length,
+      run: () => {
+        try {
+          write(store.state.doc).forEach(download);
+        } catch (error) {
+          if (!(error instanceof DocumentError)) throw error;
+          status.say(error.message);
+        }
+      },
+    })),
+    { label: t("copyDocument"), run: () => void copy() },
+  ];
+}
+
+/** What can be done with a value that is no document of ours. @param {Owner} editor @returns {Section[]} */
+function rescue(editor) {
+  const { store, t } = editor;
+  const text = typeof editor.raw === "string" ? editor.raw : JSON.stringify(editor.raw, null, 1);
+  return [
+    {
+      title: t("exportAs"),
+      items: [
+        {
+          label: t("exportOriginal"),
+          run: () => download({ name: "original.txt", type: "text/plain", text }),
+        },
+        {
+          label: t("startOver"),
+          run: () => {
+            store.set({ readOnly: false, message: null });
+            store.edit(emptyDocument());
+          },
+        },
+      ],
+    },
+  ];
+}

@@ -1,0 +1,35 @@
+/**
+ * The row of tools above the stage.
+ *
+ * @typedef {import("../controller/commands.mjs").Actions} Actions
+ * @typedef {import("../labels/strings.mjs").Translate} Translate
+ */
+import { el, iconButton } from "../view/dom.mjs";
+import { createButtons } from "./buttons.mjs";
+
+const TOOLS = /** @type {const} */ (["select", "points", "freehand", "anchor", "hand"]);
+
+/**
+ * @param {Actions} actions
+ * @param {Translate} t
+ * @param {(button: HTMLElement) => void} toggleMenu
+ */
+export function createToolbar(actions, t, toggleMenu) {
+  const { button, update } = createButtons(actions, t);
+  const more = iconButton("more", t("more"), () => toggleMenu(more), {
+    "aria-haspopup": "menu",
+    "data-action": "menu",
+  });
+  const group = (/** @type {HTMLElement[]} */ ...buttons) =>
+    el("div", { class: "tora2-group" }, ...buttons);
+  const element = el(
+    "div",
+    { class: "tora2-toolbar", role: "toolbar", "aria-label": t("edit") },
+    group(...TOOLS.map((tool) => button(tool, { "data-tool": tool }))),
+    group(button("curve"), button("snap"), button("grid")),
+    group(button("undo"), button("redo")),
+    el("div", { class: "tora2-spacer" }),
+    group(button("fit"), button("layers"), button("fullscreen"), more),
+  );
+  return { element, update };
+}

@@ -1,0 +1,234 @@
+/**
+ * Paints the stage: background, grid, tracks, and the marks of what the user is doing.
+ *
+ * @typedef {import("../model/types.mjs").Doc} Doc
+ * @typedef {import("../model/types.mjs").Track} Track
+ * @typedef {import("../model/types.mjs").Vec} Vec
+ * @typedef {import("./background.mjs").Backdrop} Backdrop
+ * @typedef {import("./canvas.mjs").Surface} Surface
+ */
+import { gripsOf, selectionBox } from "../controller/hit.mjs";
+import { colorsOf } from "../model/entities.mjs";
+import { isVisible } from "../model/layers.mjs";
+import { toCss } from "../model/viewport.mjs";
+import { paintNow, paintTrack, sketchTrack } from "./trackview.mjs";
+
+/** As much of an entity's name as the hover shows. */
+const NAME = 24;
+
+/**
+ * @param {Surface} surface
+ * @param {{width: number, height: number}} size css
+ * @param {Backdrop} backdrop
+ * @param {import("../model/motion.mjs").Motion} motion
+ * @param {import("./pathlayer.mjs").PathLayer} layer
+ */
+export function paintStage(surface, size, backdrop, motion, layer) {
+  const { context, state, theme } = surface;
+  context.fillStyle = theme.surround;
+  context.fillRect(0, 0, size.width, size.height);
+  paintFrame(surface, backdrop);
+  paintTracks(surface, motion, layer);
+  if (surface.hint && !state.stroke) paintHint(surface, surface.hint);
+  paintDrawing(surface, size);
+  if (!motion.heavy) paintSelection(surface);
+  if (state.hover) paintHover(surface, size);
+}
+
+/**
+ * @param {Surface} surface
+ * @param {import("../model/motion.mjs").Motion} motion
+ * @param {import("./pathlayer.mjs").PathLayer} layer
+ */
+function paintTracks(surface, motion, layer) {
+  const { state, theme } = surface;
+  const colors = colorsOf(state.doc);
+  const colorOf = (/** @type {Track} */ track) => colors.get(track.id) ?? theme.accent;
+  const shown = state.doc.tracks.filter((track) => isVisible(state, track));
+  const resting = shown.filter((track) => !motion.tracks.has(track));
+  const chosen = (/** @type {Track} */ track) => Number(state.selection.has(track.id));
+  layer.paint(
+    surface,
+    resting.sort((a, b) => chosen(a) - chosen(b)),
+    colors,
+  );
+  for (const track of motion.tracks) {
+    if (motion.heavy) sketchTrack(surface, track, colorOf(track));
+    else if (isVisible(state, track)) paintTrack(surface, track, colorOf(track), true);
+  }
+  const hovered = resting.find((track) => track.id === state.hover?.track);
+  if (hovered && !chosen(hovered)) paintTrack(surface, hovered, colorOf(hovered), true);
+  for (const track of motion.heavy ? resting : shown) paintNow(surface, track, colorOf(track));
+}
+
+/**
+ * @param {Surface} surface
+ * @param {Backdrop} backdrop
+ */
+function paintFrame(surface, { picture, tint }) {
+  const { context, state, view, theme } = surface;
+  const { width, height } = state.doc;
+  const w = width * view.scale;
+  const h = height * view.scale;
+  context.fillStyle = theme.frame;
+  context.fillRect(view.x, view.y, w, h);
+  if (picture) context.drawImage(picture, view.x, view.y, w, h);
+  if (tint) context.drawImage(tint, view.x, view.y, w, h);
+  if (state.grid > 0) paintGrid(surface);
+  context.strokeStyle = theme.border;
+  context.lineWidth = 1;
+  context.strokeRect(view.x - 0.5, view.y - 0.5, w + 1, h + 1);
+}
+
+/** @param {Surface} surface @param {string} text */
+function paintHint({ context, state, view, theme }, text) {
+  const { x, y } = toCss(view, { x: state.doc.width / 2, y: state.doc.height / 2 });
+  context.font = theme.font.replace(/^\d+/, "13");
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.lineWidth = 3;
+  context.lineJoin = "round";
+  context.strokeStyle = theme.frame;
+  context.fillStyle = theme.muted;
+  const width = state.doc.width * view.scale;
+  context.strokeText(text, x, y, width);
+  context.fillText(text, x, y, width);
+}
+
+/** @param {Surface} surface */
+function paintGrid({ context, state, view, theme }) {
+  const { width, height } = state.doc;
+  const cell = width / state.grid;
+  context.strokeStyle = theme.grid;
+  context.lineWidth = 1;
+  context.beginPath();
+  for (let x = cell; x < width - 0.5; x += cell) {
+    const at = toCss(view, { x, y: 0 });
+    context.moveTo(at.x, at.y);
+    context.lineTo(at.x, at.y + height * view.scale);
+  }
+  for (let y = cell; y < height - 0.5; y += cell) {
+    const at = toCss(view, { x: 0, y });
+    context.moveTo(at.x, at.y);
+    context.lineTo(at.x + width * view.scale, at.y);
+  }
+  context.stroke();
+}
+
+/**
+ * The stroke or segment that is being drawn, and the guides it snaps to.
+ * @param {Surface} surface
+ * @param {{width: number, height: number}} size
+ */
+function paintDrawing({ context, state, view, theme }, size) {
+  const { guides, stroke, cursor, drawing, doc } = state;
+  context.lineWidth = 1;
+  if (guides) {
+    context.strokeStyle = theme.accent;
+    context.beginPath();
+    if (guides.x !== null) {
+      const { x } = toCss(view, { x: guides.x, y: 0 });
+      context.moveTo(x, 0);
+      context.lineTo(x, size.height);
+    }
+    if (guides.y !== null) {
+      const { y } = toCss(view, { x: 0, y: guides.y });
+      context.moveTo(0, y);
+      context.lineTo(size.width, y);
+    }
+    context.stroke();
+  }
+  const track = drawing === null ? undefined : doc.tracks.find((t) => t.id === drawing);
+  /** @type {Vec[]} */
+  let line = stroke ?? [];
+  if (track && cursor) {
+    const last = track.points[track.points.length - 1];
+    line = [{ x: last.x * doc.width, y: last.y * doc.height }, cursor];
+  }
+  if (line.length < 2) return;
+  context.strokeStyle = theme.accent;
+  context.lineWidth = stroke ? 2.5 : 1.25;
+  context.setLineDash(stroke ? [] : [5, 4]);
+  context.beginPath();
+  line.forEach((p, i) => {
+    const { x, y } = toCss(view, p);
+    if (i) context.lineTo(x, y);
+    else context.moveTo(x, y);
+  });
+  context.stroke();
+  context.setLineDash([]);
+}
+
+/** @param {Surface} surface */
+function paintSelection({ context, state, view, theme }) {
+  const box = selectionBox(state, view);
+  context.lineWidth = 1;
+  if (box && !state.marquee) {
+    context.strokeStyle = theme.accent;
+    context.setLineDash([4, 3]);
+    context.strokeRect(box.left, box.top, box.right - box.left, box.bottom - box.top);
+    context.setLineDash([]);
+    const grips = gripsOf(box);
+    context.beginPath();
+    context.moveTo(grips.rotate.x, grips.rotate.y);
+    context.lineTo(grips.rotate.x, box.top);
+    context.stroke();
+    context.fillStyle = theme.handle;
+    for (const [name, at] of Object.entries(grips)) {
+      context.beginPath();
+      if (name === "rotate") context.arc(at.x, at.y, 4.5, 0, 2 * Math.PI);
+      else context.rect(at.x - 4, at.y - 4, 8, 8);
+      context.fill();
+      context.stroke();
+    }
+  }
+  if (state.marquee) {
+    const { left, top, right, bottom } = state.marquee;
+    const a = toCss(view, { x: left * state.doc.width, y: top * state.doc.height });
+    const b = toCss(view, { x: right * state.doc.width, y: bottom * state.doc.height });
+    context.globalAlpha = 0.14;
+    context.fillStyle = theme.accent;
+    context.fillRect(a.x, a.y, b.x - a.x, b.y - a.y);
+    context.globalAlpha = 1;
+    context.strokeStyle = theme.accent;
+    context.strokeRect(a.x, a.y, b.x - a.x, b.y - a.y);
+  }
+}
+
+/**
+ * The frame and second at which the track passes the pointer.
+ * @param {Surface} surface
+ * @param {{width: number, height: number}} size
+ */
+function paintHover({ context, state, view, theme }, size) {
+  const { hover, doc } = state;
+  if (!hover) return;
+  const at = toCss(view, hover.at);
+  const text = hoverText(doc, hover);
+  context.font = theme.font;
+  const width = context.measureText(text).width + 14;
+  const x = Math.min(Math.max(4, at.x + 12), Math.max(4, size.width - width - 4));
+  const y = at.y > 36 ? at.y - 30 : at.y + 14;
+  context.fillStyle = theme.raised;
+  context.strokeStyle = theme.border;
+  context.lineWidth = 1;
+  context.beginPath();
+  context.roundRect(x, y, width, 20, 5);
+  context.fill();
+  context.stroke();
+  context.fillStyle = theme.text;
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  context.fillText(text, x + 7, y + 10.5);
+}
+
+/**
+ * @param {Doc} doc
+ * @param {import("../model/store.mjs").Hover} hover
+ */
+function hoverText(doc, hover) {
+  const frame = Math.round(hover.frame);
+  const owner = doc.tracks.find((track) => track.id === hover.track)?.entity;
+  const name = doc.entities.find((entity) => entity.id === owner)?.name.slice(0, NAME) ?? "";
+  return `${name && `${name}  ·  `}${hover.track}  ·  ${frame} / ${doc.frames - 1}  ·  ${(hover.frame / doc.fps).toFixed(2)} s`;
+}

@@ -1,0 +1,146 @@
+/**
+ * Paints the timeline: a ruler in frames and seconds, and a bar for every track with its keys.
+ *
+ * @typedef {import("../model/types.mjs").Track} Track
+ * @typedef {import("../model/store.mjs").State} State
+ * @typedef {import("./theme.mjs").Theme} Theme
+ * @typedef {import("../controller/timelinehit.mjs").Strip} Strip
+ */
+import { frameToX, LABEL, ROW, rowsOf, RULER } from "../controller/timelinehit.mjs";
+import { colorsOf } from "../model/entities.mjs";
+import { keysOf, tooFast } from "../model/sampling.mjs";
+
+/**
+ * @param {CanvasRenderingContext2D} context scaled to css pixels
+ * @param {State} state
+ * @param {Theme} theme
+ * @param {Strip} strip
+ * @param {import("../model/motion.mjs").Motion} motion
+ */
+export function paintTimeline(context, state, theme, strip, motion) {
+  context.fillStyle = theme.surround;
+  context.fillRect(0, 0, strip.width, strip.height);
+  context.save();
+  context.beginPath();
+  context.rect(0, RULER, strip.width, strip.height - RULER);
+  context.clip();
+  const colors = colorsOf(state.doc);
+  rowsOf(state).forEach((track, i) => {
+    const top = RULER + i * ROW - strip.scroll;
+    if (top > strip.height || top + ROW < RULER) return;
+    const color = colors.get(track.id) ?? theme.accent;
+    const warned = !motion.heavy && tooFast(track, state.doc);
+    paintRow(context, state, theme, strip, track, top, color, warned);
+  });
+  context.restore();
+  paintRuler(context, state, theme, strip);
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {State} state
+ * @param {Theme} theme
+ * @param {Strip} strip
+ * @param {Track} track
+ * @param {number} top
+ * @param {string} color
+ * @param {boolean} warned
+ */
+function paintRow(context, state, theme, strip, track, top, color, warned) {
+  const chosen = state.selection.get(track.id);
+  if (chosen) {
+    context.fillStyle = theme.raised;
+    context.fillRect(0, top, strip.width, ROW);
+  }
+  context.font = theme.font;
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  context.fillStyle = color;
+  context.fillRect(8, top + 6, 8, 8);
+  context.fillStyle = chosen ? theme.text : theme.muted;
+  context.fillText(track.id, 22, top + ROW / 2 + 0.5, LABEL - 24);
+
+  const start = frameToX(state, strip, track.start);
+  const end = frameToX(state, strip, track.end);
+  context.globalAlpha = chosen ? 0.95 : 0.6;
+  context.fillStyle = color;
+  context.beginPath();
+  context.roundRect(start - 3, top + 5, Math.max(6, end - start + 6), ROW - 10, 4);
+  context.fill();
+  context.globalAlpha = 1;
+  if (warned) {
+    context.strokeStyle = theme.warning;
+    context.lineWidth = 1.5;
+    context.stroke();
+  }
+  context.fillStyle = theme.handle;
+  context.fillRect(start - 3, top + 4, 3, ROW - 8);
+  context.fillRect(end, top + 4, 3, ROW - 8);
+  for (const { index, frame } of keysOf(track).slice(1, -1)) {
+    const x = frameToX(state, strip, frame);
+    const y = top + ROW / 2;
+    context.beginPath();
+    context.moveTo(x, y - 5);
+    context.lineTo(x + 5, y);
+    context.lineTo(x, y + 5);
+    context.lineTo(x - 5, y);
+    context.closePath();
+    context.fillStyle = chosen?.has(index) ? theme.accent : theme.handle;
+    context.strokeStyle = theme.halo;
+    context.lineWidth = 1;
+    context.fill();
+    context.stroke();
+  }
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {State} state
+ * @param {Theme} theme
+ * @param {Strip} strip
+ */
+function paintRuler(context, state, theme, strip) {
+  const { doc, frame } = state;
+  context.fillStyle = theme.raised;
+  context.fillRect(0, 0, strip.width, RULER);
+  context.font = theme.font;
+  context.textBaseline = "middle";
+  context.textAlign = "center";
+  const step = labelStep(state, strip);
+  context.strokeStyle = theme.muted;
+  context.fillStyle = theme.muted;
+  context.lineWidth = 1;
+  context.beginPath();
+  const one = frameToX(state, strip, 1) - frameToX(state, strip, 0);
+  for (let f = 0; f < doc.frames; f++) {
+    const labelled = f % step === 0;
+    if (!labelled && one < 4) continue;
+    const x = Math.round(frameToX(state, strip, f)) + 0.5;
+    context.moveTo(x, RULER);
+    context.lineTo(x, RULER - (labelled ? 6 : 3));
+    if (labelled) context.fillText(String(f), x, 8);
+  }
+  context.stroke();
+
+  const x = Math.round(frameToX(state, strip, frame)) + 0.5;
+  context.strokeStyle = theme.accent;
+  context.lineWidth = 1.5;
+  context.beginPath();
+  context.moveTo(x, RULER - 4);
+  context.lineTo(x, strip.height);
+  context.stroke();
+  const text = String(frame);
+  const width = Math.max(20, context.measureText(text).width + 10);
+  context.fillStyle = theme.accent;
+  context.beginPath();
+  context.roundRect(x - width / 2, 1, width, RULER - 4, 4);
+  context.fill();
+  context.fillStyle = "#ffffff";
+  context.fillText(text, x, 9.5);
+}
+
+/** @param {State} state @param {Strip} strip */
+function labelStep(state, strip) {
+  const one = frameToX(state, strip, 1) - frameToX(state, strip, 0);
+  return [1, 2, 4, 8, 16, 32, 64, 128, 256].find((step) => step * one >= 34) ?? 512;
+}
