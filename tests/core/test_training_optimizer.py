@@ -1,4 +1,4 @@
-"""The loop apart from any model: low precision, rates, averages, resuming, what is frozen."""
+"""The loop apart from any model: low precision, rates, averages, resuming, hooks."""
 
 import math
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tora2.training.distributed import World
 from tora2.training.loop import Loop
 from tora2.training.optimizer import Optimization
 
@@ -30,9 +31,7 @@ class Net(nn.Module):
         return self.layer(x.to(self.layer.weight.dtype)).float() * (1 + self.gate_p.float())
 
 
-def make(
-    folder: Path, dtype: torch.dtype = torch.float32, settings: Optimization = SETTINGS
-) -> Loop:
+def make(folder: Path, dtype: torch.dtype = torch.float32) -> Loop:
     net = Net(dtype)
 
     def source(step: int, generator: torch.Generator) -> Tensor:
@@ -43,9 +42,13 @@ def make(
         return loss, {"seen": float(len(batch))}
 
     parts = nn.ModuleDict({"net": net})
-    rates = {".gate_": 1e-3}
-    device = torch.device("cpu")
-    return Loop(parts, source, objective, settings, 0, device, folder / "state.pt", rates)
+    world = World(torch.device("cpu"))
+    return Loop(parts, source, objective, SETTINGS, 0, world, folder, {".gate_": 1e-3})
+
+
+def everything(loop: Loop) -> dict[str, Tensor]:
+    """Weights, masters and moments by name."""
+    return {**loop.parts.state_dict(), **loop.average.values, **loop.optimizer.state()}
 
 
 def moved(loop: Loop) -> dict[str, Tensor]:
@@ -73,8 +76,6 @@ def test_a_part_held_in_bfloat16_moves_as_one_in_float32_does(tmp_path: Path) ->
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_resumed_run_is_the_same_bit_for_bit(tmp_path: Path, dtype: torch.dtype) -> None:
-    for name in "ab":
-        (tmp_path / name).mkdir()
     whole, first = make(tmp_path / "a", dtype), make(tmp_path / "b", dtype)
     whole.run()
     for _ in range(17):
@@ -83,29 +84,12 @@ def test_a_resumed_run_is_the_same_bit_for_bit(tmp_path: Path, dtype: torch.dtyp
     second = make(tmp_path / "b", dtype)
     assert second.resume() and second.step == 17
     second.run()
-    a = torch.load(whole.state, weights_only=True)
-    b = torch.load(second.state, weights_only=True)
+    a, b = everything(whole), everything(second)
     assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
     assert ("masters/net.layer.weight" in a) == (dtype == torch.bfloat16)
     other = torch.bfloat16 if dtype == torch.float32 else torch.float32
-    with pytest.raises(ValueError, match="'masters/net.gate_p' is (too much|missing)"):
+    with pytest.raises(ValueError, match="masters/net.gate_p"):
         make(tmp_path / "a", other).resume()
-
-
-def test_frozen_parameters_stay_and_are_not_saved(tmp_path: Path) -> None:
-    loop = make(tmp_path)
-    net = loop.parts["net"]
-    net.requires_grad_(False)
-    net.gate_p.requires_grad_(True)
-    again = Loop(
-        loop.parts, loop.source, loop.objective, SETTINGS, 0, loop.device, loop.state, {".gate_": 1}
-    )
-    before = net.layer.weight.clone()
-    again.train_step()
-    assert torch.equal(net.layer.weight, before) and float(net.gate_p.detach()) != 0
-    again.save()
-    names = {name.partition("/")[2] for name in torch.load(again.state, weights_only=True)}
-    assert names == {"", "net.gate_p"}
 
 
 def test_averages_are_placed_and_taken_back_also_after_an_error(tmp_path: Path) -> None:
@@ -120,16 +104,6 @@ def test_averages_are_placed_and_taken_back_also_after_an_error(tmp_path: Path) 
         raise KeyError
     assert loop.parts.training
     assert all(torch.equal(p, kept[name]) for name, p in loop.trained.items())
-
-
-def test_a_gradient_that_is_not_finite_stops_before_anything_moves(tmp_path: Path) -> None:
-    loop = make(tmp_path)
-    objective = loop.objective
-    loop.objective = lambda batch, g: (objective(batch, g)[0] * math.nan, {})
-    before = {name: p.detach().clone() for name, p in loop.trained.items()}
-    with pytest.raises(ValueError, match="gradient is not finite at step 0"):
-        loop.train_step()
-    assert all(torch.equal(p, before[name]) for name, p in loop.trained.items())
 
 
 def test_the_rate_warms_up_follows_the_cosine_and_cools_down() -> None:
