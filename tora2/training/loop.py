@@ -25,7 +25,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from .checkpoints import Checkpoints
 from .distributed import World
 from .optimizer import Average, Optimization, Optimizer
-from .sharding import shard
+from .sharding import average, shard
 
 logger = logging.getLogger(__name__)
 
@@ -126,8 +126,9 @@ class Loop:
             for block in blocks:
                 for part in block.children():
                     part.compile()
+        self._scalars: list[nn.Parameter] = []
         if world.size > 1:
-            shard(self._call, blocks, world, settings.precision == "bf16")
+            self._scalars = shard(self._call, blocks, world, settings.precision == "bf16")
         self.trained = {n: p for n, p in parts.named_parameters() if p.requires_grad}
         self.optimizer = Optimizer(self.trained, settings, rates)
         self.average = Average(self.optimizer.masters, settings.ema)
@@ -171,6 +172,7 @@ class Loop:
             for name, value in self._backward(self.step * many + turn, many).items():
                 totals.setdefault(name, []).append(value)
         measures = self.world.mean({name: sum(v) / len(v) for name, v in totals.items()})
+        average(self._scalars, self.world)
         norm = self.optimizer.step(self.step)
         self._count(norm)
         self.average.update(self.step)

@@ -117,8 +117,7 @@ class Optimizer:
         for name in self._copied:
             gradient = self.parameters[name].grad
             self.masters[name].grad = None if gradient is None else gradient.float()
-        total = nn.utils.clip_grad_norm_(self.masters.values(), self.settings.clip)
-        norm = float(total.full_tensor() if isinstance(total, DTensor) else total)
+        norm = self._clip()
         if not math.isfinite(norm):
             return norm
         factor = self.settings.factor(step)
@@ -127,6 +126,24 @@ class Optimizer:
         self._adam.step()
         self.follow()
         return norm
+
+    def _clip(self) -> float:
+        """Scale the gradients down to the largest norm; returns their norm before."""
+        masters = list(self.masters.values())
+        divided = [master for master in masters if isinstance(master, DTensor)]
+        if not divided:
+            return float(nn.utils.clip_grad_norm_(masters, self.settings.clip))
+        # Gates are whole in every process, which torch does not add up with what is divided.
+        squares = torch.zeros((), device=divided[0].device)
+        for some in (divided, [master for master in masters if not isinstance(master, DTensor)]):
+            gradients = [master.grad for master in some if master.grad is not None]
+            if gradients:
+                part = nn.utils.get_total_norm(gradients)
+                squares += (part.full_tensor() if isinstance(part, DTensor) else part).square()
+        norm = squares.sqrt()
+        for some in (divided, [master for master in masters if not isinstance(master, DTensor)]):
+            nn.utils.clip_grads_with_norm_(some, self.settings.clip, norm)
+        return float(norm)
 
     @torch.no_grad()
     def follow(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
@@ -17,7 +18,9 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from .distributed import World
 
 
-def shard(root: nn.Module, blocks: Iterable[nn.Module], world: World, low: bool) -> None:
+def shard(
+    root: nn.Module, blocks: Iterable[nn.Module], world: World, low: bool
+) -> list[nn.Parameter]:
     """Divide the parameters of a module over the processes, in place.
 
     Trained parameters stay in float32, which is what the optimiser moves; where `low` they are
@@ -28,7 +31,11 @@ def shard(root: nn.Module, blocks: Iterable[nn.Module], world: World, low: bool)
         blocks: of the backbone in it, which call their children one by one.
         world: the processes, more than one.
         low: compute in bfloat16.
+
+    Returns:
+        The trained scalars (gates), which cannot be divided: their gradients are left to `average`.
     """
+    scalars = {parameter for parameter in root.parameters() if parameter.ndim == 0}
     mesh = init_device_mesh(world.device.type, (world.size,))
     policy = MixedPrecisionPolicy(cast_forward_inputs=False)
     if low:
@@ -38,4 +45,18 @@ def shard(root: nn.Module, blocks: Iterable[nn.Module], world: World, low: bool)
             continue
         held = [part for part in block.children() if next(part.parameters(), None) is not None]
         fully_shard(held, mesh=mesh, mp_policy=policy)
-    fully_shard(root, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
+    fully_shard(
+        root, mesh=mesh, mp_policy=policy, reshard_after_forward=False, ignored_params=scalars
+    )
+    return [parameter for parameter in root.parameters() if parameter in scalars]
+
+
+@torch.no_grad()
+def average(scalars: Iterable[nn.Parameter], world: World) -> None:
+    """Have the mean over the processes as the gradient of every trained scalar."""
+    gradients = [scalar.grad for scalar in scalars if scalar.grad is not None]
+    if gradients and world.size > 1:
+        together = torch.stack(gradients)
+        dist.all_reduce(together)
+        for gradient, total in zip(gradients, together / world.size, strict=True):
+            gradient.copy_(total)
