@@ -1,7 +1,7 @@
 """A pipeline's parts from a model folder, and back."""
 
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 
 from ..backbone import load_transformer
 from ..backbones import backbone_of
-from ..checkpoints import load_adapter, save_adapter
+from ..checkpoints import adapter_flow_sigma, load_adapter, save_adapter
 from ..checkpoints.module_folder import load_module, save_module
 from ..encoders.entity import Encoders
 from ..encoders.tiny import TinyEncoder, TinyEncoderConfig
@@ -116,6 +116,9 @@ def read_parts(
     """A folder's parts on the CPU; see `Tora2Pipeline.from_pretrained`."""
     folder = _folder(path)
     encoding = read_encoding_parts(folder, dtype)
+    sigma = None if adapter is None else adapter_flow_sigma(adapter)
+    if sigma is not None:
+        encoding = replace(encoding, info=replace(encoding.info, sigma=sigma))
     parts = Parts(
         transformer=load_transformer(_there(folder / "transformer"), dtype, learned_positions),
         adapter=load_adapter(adapter or _there(folder / read_index(folder).adapter)),

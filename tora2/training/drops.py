@@ -82,7 +82,7 @@ def drop_encoded(
     generator: torch.Generator,
     mine: slice,
     count: int,
-) -> EncodedBatch:
+) -> tuple[EncodedBatch, Tensor]:
     """Drop conditions of clips that were encoded beforehand (section 4.1).
 
     Args:
@@ -93,6 +93,9 @@ def drop_encoded(
             there are.
         mine: which of them are `clips`.
         count: clips of all processes.
+
+    Returns:
+        The clips, and which of them [B] kept their motion.
     """
     entities = clips.track_mask.shape[1]
 
@@ -109,10 +112,11 @@ def drop_encoded(
     no_tracks = chance(drops.trajectories)
     alone = chance(drops.entity_references, _MAX_ENTITIES)[:, :entities]
     still = chance(drops.entity_trajectories, _MAX_ENTITIES)[:, :entities]
-    return replace(
+    kept = replace(
         clips,
         context=torch.where(no_caption[..., None], empty.to(clips.context), clips.context),
         word_mask=clips.word_mask & ~no_words[..., None],
         picture_mask=clips.picture_mask & ~(no_references | alone)[..., None],
         track_mask=clips.track_mask & ~(no_tracks | still)[..., None],
     )
+    return kept, ~no_tracks[:, 0]

@@ -64,6 +64,7 @@ class MotionSource:
         mode: of `tora2.trajectory.flow.flow_map`.
         sigma: radius of a track on the flow picture, in pixels.
         points, spacing: of `sparse`, candidates on a grid of so many pixels.
+        estimator: of the flow that `sparse` reads from the clip's frames; `weights` are raft's.
     """
 
     source: Literal["tracks", "dense", "sparse"] = "tracks"
@@ -71,6 +72,8 @@ class MotionSource:
     sigma: Annotated[float, Within(0.1, 1000)] = 10.0
     points: Annotated[int, Within(1, 512)] = 16
     spacing: Annotated[int, Within(1, 1024)] = 32
+    estimator: Literal["farneback", "raft"] = "farneback"
+    weights: str | None = None
 
 
 @dataclass(frozen=True)
@@ -198,6 +201,11 @@ class AdapterTraining:
             raise ValueError(
                 f"key 'optimization.batch' is {batch}; expected a multiple of "
                 f"optimization.accumulate, which is {many}"
+            )
+        if (self.base.dtype == "fp32") != (self.optimization.precision == "fp32"):
+            raise ValueError(
+                f"key 'base.dtype' is {self.base.dtype!r} and optimization.precision "
+                f"{self.optimization.precision!r}; expected fp32 for both or for neither"
             )
         if self.optimization.cooldown and len(names) > 1:
             raise ValueError("key 'optimization.cooldown' is for a run of one stage")
