@@ -45,7 +45,7 @@ def convert(
     output: Path,
     tolerance: float = 0.01,
     shard_bytes: int = SHARD_BYTES,
-    advance: Callable[[], None] | None = None,
+    advance: Callable[[], object] | None = None,
 ) -> Conversion:
     """Write clips as a set, or those that it does not have yet.
 
@@ -103,7 +103,12 @@ def _convert_one(
         done.damaged += 1
         damage.found(error)
         return
-    write_clip(writer, clip.key, clip.record, video, pictures)
+    try:
+        write_clip(writer, clip.key, clip.record, video, pictures)
+    except ValueError as error:  # a full disk is another thing: it ends the work
+        done.damaged += 1
+        damage.found(error)
+        return
     damage.sound()
     written.add(clip.key)
     done.written += 1

@@ -50,7 +50,7 @@ def load_precompute(path: Path | str) -> PrecomputeConfig:
     return load(PrecomputeConfig, path)
 
 
-def precompute(config: PrecomputeConfig, advance: Callable[[], None] | None = None) -> Damage:
+def precompute(config: PrecomputeConfig, advance: Callable[[], object] | None = None) -> Damage:
     """Encode the shards of a set that are not encoded yet.
 
     Run again, it makes what is missing, and nothing else. The tensors are the same bytes however

@@ -82,7 +82,7 @@ def _masks(clip: Clip) -> list[dict[int, str]]:
     count, _, height, width = clip.frames.shape
     times = np.linspace(0, count - 1, _MASKS).round().astype(int)
     canvas = np.zeros((len(times), height, width, 3), np.float32)
-    seen: list[np.ndarray] = []  # type: ignore[type-arg]
+    seen: list[np.ndarray] = []
     for sprite, path in zip(clip.sprites, clip.centers.numpy(), strict=True):
         cover = paint(canvas, sprite, path[times])
         seen = [earlier * (1 - cover) for earlier in seen] + [cover]
