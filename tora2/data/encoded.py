@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -113,10 +113,11 @@ class EncodedBatch:
         )
 
     def _each(self, change: Callable[[str, Tensor], Tensor]) -> EncodedBatch:
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return EncodedBatch(
-            **{name: None if x is None else change(name, x) for name, x in values.items()}
-        )
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        changed: dict[str, Any] = {
+            name: None if x is None else change(name, x) for name, x in values.items()
+        }
+        return replace(self, **changed)
 
 
 def _drawn(mean: Tensor, logvar: Tensor | None, noise: Tensor | None) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -24,10 +25,6 @@ class Window:
     def stop(self) -> int:
         """The frame after the last."""
         return self.start + (self.frames - 1) * self.stride + 1
-
-    def of(self, frame: int) -> bool:
-        """Whether a frame of the clip is in it."""
-        return self.start <= frame < self.stop and (frame - self.start) % self.stride == 0
 
 
 def choose_window(record: ClipRecord, frames: int, fps: float) -> Window:
@@ -84,6 +81,5 @@ def windowed_tracks(
     )
 
 
-def _inside(points: np.ndarray) -> np.ndarray:
-    inside: np.ndarray = ((points >= 0) & (points <= 1)).all(-1)
-    return inside
+def _inside(points: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    return np.all((points >= 0) & (points <= 1), axis=-1)
