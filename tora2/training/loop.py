@@ -86,6 +86,7 @@ class _Step(nn.Module):
     def forward(self, batch: Any, generator: torch.Generator | None = None) -> Any:
         if isinstance(batch, _Work):
             return batch.function()
+        assert generator is not None
         loss, measures = self.objective(batch, generator)
         if self.reach_all:
             for parameter in self.parts.parameters():

@@ -188,8 +188,8 @@ class AdapterTraining:
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
-            names = ", ".join(PRESETS)
-            raise ValueError(f"key 'preset' is {show(self.preset)}; expected one of {names}")
+            known = ", ".join(PRESETS)
+            raise ValueError(f"key 'preset' is {show(self.preset)}; expected one of {known}")
         names = [stage.name for stage in self.stages]
         if not 0 < len(names) <= MAX_STAGES or len(set(names)) < len(names):
             raise ValueError(
