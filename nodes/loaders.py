@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..tora2.checkpoints import load_adapter, sources
+from ..tora2.checkpoints import adapter_flow_sigma, load_adapter, sources
 from .host import adapters, files
 from .host.transformers import WEIGHT_TYPES, load_model
 from .io_types import AdapterSocket, LoadedAdapter
@@ -102,7 +102,10 @@ class Tora2LoadAdapter(io.ComfyNode):
     def execute(cls, adapter: str) -> io.NodeOutput:
         path = files.locate(files.ADAPTERS, adapter, ADAPTERS, sources.NO_TORA2)
         patcher = adapters.load_adapter_model(load_adapter(path))
-        loaded = LoadedAdapter(patcher, adapter)
+        sigma = adapter_flow_sigma(path)
+        loaded = LoadedAdapter(
+            patcher, adapter, LoadedAdapter.flow_sigma if sigma is None else sigma
+        )
         return io.NodeOutput(loaded, contents(loaded))
 
 

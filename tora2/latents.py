@@ -34,6 +34,22 @@ def encode_video(vae: Any, video: Tensor, generator: torch.Generator | None = No
     return latents * vae.config.scaling_factor
 
 
+def encode_posterior(vae: Any, video: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The distribution of a video's latents, not scaled; its mean is that of `encode_video`.
+
+    Args:
+        vae, video: as `encode_video` takes them.
+
+    Returns:
+        Mean and logarithm of the variance, [B, C, T_l, h, w] each; no variance for
+        `PatchAutoencoder`, whose encoder gives one latent.
+    """
+    if isinstance(vae, PatchAutoencoder):
+        return vae.encode(video), None
+    posterior = vae.encode(video.to(vae.dtype)).latent_dist
+    return posterior.mode(), posterior.logvar
+
+
 def decode_video(vae: Any, latents: Tensor) -> Tensor:
     """Inverse of `encode_video`: [B, 3, T, H, W], clamped to [-1, 1]."""
     if isinstance(vae, PatchAutoencoder):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..fields import load_json, mapping, show
+from ..fields import load_json, mapping, number, show
 from ..models.config import Tora2Config
 from .assigning import assign, stored_dtype
 from .safetensors_file import write_safetensors
@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # looking at files needs none of what the modules need
 FORMAT = "tora2"
 VERSION = 1
 MAX_CONFIG = 64 * 1024
+FLOW_SIGMA = "tora2_flow_sigma"
 _LEAST = 10  # tensors in a fuser; in a residual block and a Q-Former layer there are more
 
 
@@ -53,6 +54,29 @@ def save_adapter(
             )
     tensors = {name: t.detach().cpu().contiguous() for name, t in adapter.state_dict().items()}
     write_safetensors(path, tensors, {**(metadata or {}), **ours})
+
+
+def flow_sigma(metadata: Mapping[str, str]) -> float | None:
+    """The radius of a track on the flow picture that an adapter was trained with, in pixels.
+
+    Args:
+        metadata: of its file.
+
+    Returns:
+        None where it says nothing; Tora's own parts were trained with 10.
+
+    Raises:
+        ValueError: if what it says is no radius.
+    """
+    text = metadata.get(FLOW_SIGMA)
+    if text is None:
+        return None
+    try:
+        return number(float(text[:64]), FLOW_SIGMA, 0.1, 1000)
+    except ValueError:
+        raise ValueError(
+            f"the metadata's {FLOW_SIGMA} is {show(text)}, expected a number from 0.1 to 1000"
+        ) from None
 
 
 def is_adapter_file(weights: Weights) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .adapter_format import adapter_from, empty_adapter, is_adapter_file
+from .adapter_format import adapter_from, empty_adapter, flow_sigma, is_adapter_file
 from .assigning import assign, check_plain, stored_dtype
 from .cogvideox_config import transformer_config
 from .cogvideox_keys import convert_transformer, find_transformer
@@ -67,6 +67,22 @@ def load_adapter(path: str | os.PathLike[str], dtype: torch.dtype | None = None)
     adapter = empty_adapter(motion_config(weights.path, motion))
     assign(adapter, motion, weights.path, dtype or stored_dtype(motion))
     return adapter
+
+
+def adapter_flow_sigma(path: str | os.PathLike[str]) -> float | None:
+    """The radius of a track on the flow picture that an adapter was trained with, in pixels.
+
+    Returns:
+        None where its file says nothing; Tora's own parts were trained with 10.
+
+    Raises:
+        ValueError, OSError: as `load_adapter`, and if its metadata has no such radius.
+    """
+    weights = read_adapter_weights(path)
+    try:
+        return flow_sigma(weights.metadata)
+    except ValueError as error:
+        raise ValueError(f"{weights.path}: {error}") from None
 
 
 def read_transformer(path: str | os.PathLike[str]) -> tuple[dict[str, object], dict[str, Tensor]]:

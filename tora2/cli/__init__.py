@@ -66,12 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     from . import (
         ablation,
+        clips,
         convert,
         demo,
         doctor,
         evaluate,
         generate,
         inspect,
+        precompute,
         train,
         trajectories,
     )
@@ -81,7 +83,19 @@ def _parser() -> argparse.ArgumentParser:
         description="Videos in which entities look like their pictures and move along their paths.",
     )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    commands = demo, generate, train, evaluate, ablation, inspect, convert, trajectories, doctor
+    commands = (
+        demo,
+        generate,
+        clips,
+        precompute,
+        train,
+        evaluate,
+        ablation,
+        inspect,
+        convert,
+        trajectories,
+        doctor,
+    )
     for command in commands:
         command.add_parser(subparsers)
     return parser

@@ -1,8 +1,9 @@
-"""`python -m tora2 train CONFIG`: train as a YAML file says."""
+"""`python -m tora2 train CONFIG`: train as a YAML file says, alone or under torchrun."""
 
 from __future__ import annotations
 
 import argparse
+import os
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -15,8 +16,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, and say where the model is."""
-    from ..training.recipes.tiny import run as train
+    """Train, and say where the result is; a run that was asked to end leaves a checkpoint."""
+    from ..training.loop import Terminated
+    from ..training.recipes import run as train
 
-    print(train(arguments.config))
+    first = os.environ.get("RANK", "0") == "0"
+    try:
+        result = train(arguments.config)
+    except Terminated as ended:
+        if first:
+            print(f"{ended}; the same command goes on from there")
+        return 0
+    if first:
+        print(result)
     return 0

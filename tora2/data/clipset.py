@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -13,11 +14,10 @@ from torch import Tensor
 
 from ..encoders.pictures import Picture, load_picture
 from ..fields import show
-from ..video import read_video, write_video
+from ..video import OpenVideo, open_video, read_video, write_video
+from .cache import FOLDER as CACHE
 from .record import ClipRecord, parse_record
 from .shards import INDEX, Row, ShardWriter, json_bytes, read_index, read_member
-
-CACHE = "cache"
 
 
 class ClipSet:
@@ -58,18 +58,33 @@ class ClipSet:
 
     def frames(self, index: int) -> Tensor:
         """uint8 [T, H, W, 3] of a clip."""
+        with self._video(index) as file:
+            return read_video(file)[0]
+
+    @contextmanager
+    def video(self, index: int) -> Iterator[OpenVideo]:
+        """The video of a clip, read frame by frame."""
+        with self._video(index) as file, open_video(file) as video:
+            yield video
+
+    @contextmanager
+    def _video(self, index: int) -> Iterator[Path]:
         row = self.rows[index]
         content = read_member(self.folder / "shards", row, "mp4")
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / f"{row.key}.mp4"
             file.write_bytes(content)
-            return read_video(file)[0]
+            yield file
 
     def picture(self, index: int, reference: str) -> Picture:
         """A cut-out of a clip, by its name in the record."""
         row = self.rows[index]
         content = read_member(self.folder / "shards", row, f"{reference}.png")
         return load_picture(content, f"{reference}.png of the clip {row.key}")
+
+    def has_cache(self, index: int) -> bool:
+        """Whether there are tensors of a clip."""
+        return self.rows[index].key in self._cache
 
     def cached(self, index: int) -> dict[str, Tensor]:
         """The tensors that were computed beforehand."""
@@ -87,7 +102,7 @@ def write_clip(
     writer: ShardWriter,
     key: str,
     record: ClipRecord,
-    video: Tensor | bytes,
+    video: Tensor | bytes | None,
     pictures: Mapping[str, bytes],
 ) -> None:
     """Add a clip to a set.
@@ -96,7 +111,8 @@ def write_clip(
         writer: of the set.
         key: of the clip, unique in the set.
         record: what is known of it.
-        video: uint8 [T, H, W, 3], which is encoded as H.264, or the bytes of an .mp4.
+        video: uint8 [T, H, W, 3], which is encoded as H.264, or the bytes of an .mp4; None for
+            a clip of which there is no video.
         pictures: PNG files of the cut-outs that the record names.
 
     Raises:
@@ -107,7 +123,7 @@ def write_clip(
         raise ValueError(
             f"the clip {key} names the cut-outs {sorted(named)} but has {sorted(pictures)}"
         )
-    if not isinstance(video, bytes):
+    if isinstance(video, Tensor):
         size = (record.frames, record.height, record.width, 3)
         if tuple(video.shape) != size:
             raise ValueError(f"the clip {key} has frames {tuple(video.shape)}, expected {size}")
@@ -115,5 +131,7 @@ def write_clip(
             file = Path(folder) / f"{key}.mp4"
             write_video(file, video, record.fps)
             video = file.read_bytes()
-    members = {"json": json_bytes(record.to_dict()), "mp4": video}
+    members = {"json": json_bytes(record.to_dict())}
+    if video is not None:
+        members["mp4"] = video
     writer.write(key, members | {f"{name}.png": content for name, content in pictures.items()})

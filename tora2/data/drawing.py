@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Generic, TypeVar
 
 import torch
 
-logger = logging.getLogger(__name__)
+from .damage import PATIENCE, Damage
 
 T = TypeVar("T")
 _ATTEMPTS = 64
-_NAMED = 20
 
 
 def rows_of_step(seed: int, step: int, batch: int, length: int) -> list[int]:
@@ -49,11 +47,20 @@ class Tolerance(Generic[T]):
     """
 
     def __init__(
-        self, load: Callable[[int], T], length: int, share: float = 0.01, patience: int = 100
+        self, load: Callable[[int], T], length: int, share: float = 0.01, patience: int = PATIENCE
     ) -> None:
         self._load, self._length = load, length
-        self.share, self.patience = share, patience
-        self.drawn = self.damaged = 0
+        self._damage = Damage(share, patience)
+
+    @property
+    def drawn(self) -> int:
+        """Clips that were tried."""
+        return self._damage.seen
+
+    @property
+    def damaged(self) -> int:
+        """Those of them that could not be read."""
+        return self._damage.damaged
 
     def load(self, row: int) -> T:
         """The clip of a row, or of the first sound one after it.
@@ -62,24 +69,15 @@ class Tolerance(Generic[T]):
             ValueError: if more than the share is damaged; names the last of them.
         """
         for attempt in range(_ATTEMPTS):
-            self.drawn += 1
             try:
-                return self._load(row)
+                clip = self._load(row)
             except (ValueError, OSError) as error:
-                self._count(error)
+                self._damage.found(error)
+            else:
+                self._damage.sound()
+                return clip
             row = self._other(row, attempt)
         raise ValueError(f"{_ATTEMPTS} clips in a row are damaged, the last of them row {row}")
-
-    def _count(self, error: Exception) -> None:
-        self.damaged += 1
-        if self.damaged <= _NAMED:
-            logger.warning("skipped a damaged clip: %s", error)
-        allowed = self.share * max(self.drawn, self.patience)
-        if self.damaged > allowed:
-            raise ValueError(
-                f"{self.damaged} of {self.drawn} clips are damaged, expected at most "
-                f"{100 * self.share:g} %; the last: {error}"
-            ) from error
 
     def _other(self, row: int, attempt: int) -> int:
         generator = torch.Generator().manual_seed((row + 1) * 1_000_003 + attempt)

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -87,6 +87,10 @@ class ShardWriter:
         self._written: list[tuple[str, bytes]] = []
         self._bytes = 0
 
+    def finished(self) -> list[Path]:
+        """The shards that are there, in order."""
+        return _shards(self.shards)
+
     def write(self, key: str, members: Mapping[str, bytes]) -> None:
         """Add one clip; names of members without the key."""
         check_key(key)
@@ -119,8 +123,8 @@ class ShardWriter:
             write_index(self.shards, self.folder / INDEX)
 
 
-def write_tar(path: Path, members: Sequence[tuple[str, bytes]]) -> None:
-    """A tar of named contents, the same bytes for the same members."""
+def write_tar(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
+    """A tar of named contents, the same bytes for the same members; they are taken one by one."""
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for name, content in members:
             entry = tarfile.TarInfo(name)

@@ -182,10 +182,16 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 def cover(image: Tensor, size: tuple[int, int]) -> Tensor:
     """[C, H, W] resized to cover (height, width), the middle of it kept; see `resize`."""
-    height, width = image.shape[-2:]
-    scale = max(size[0] / height, size[1] / width)
-    larger = resize(
-        image, (max(size[0], round(height * scale)), max(size[1], round(width * scale)))
-    )
-    top, left = (larger.shape[-2] - size[0]) // 2, (larger.shape[-1] - size[1]) // 2
-    return larger[:, top : top + size[0], left : left + size[1]]
+    larger, (top, left) = covering((image.shape[-2], image.shape[-1]), size)
+    return resize(image, larger)[:, top : top + size[0], left : left + size[1]]
+
+
+def covering(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """How `cover` gets from one size to another, all (height, width) or (top, left) in pixels.
+
+    Returns:
+        The size that it resizes to, and the corner of what it keeps there.
+    """
+    scale = max(wanted[0] / size[0], wanted[1] / size[1])
+    height, width = (max(w, round(s * scale)) for s, w in zip(size, wanted, strict=True))
+    return (height, width), ((height - wanted[0]) // 2, (width - wanted[1]) // 2)

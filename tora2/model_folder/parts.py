@@ -1,7 +1,7 @@
 """A pipeline's parts from a model folder, and back."""
 
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 
 from ..backbone import load_transformer
 from ..backbones import backbone_of
-from ..checkpoints import load_adapter, save_adapter
+from ..checkpoints import adapter_flow_sigma, load_adapter, save_adapter
 from ..checkpoints.module_folder import load_module, save_module
 from ..encoders.entity import Encoders
 from ..encoders.tiny import TinyEncoder, TinyEncoderConfig
@@ -77,11 +77,24 @@ class Parts:
             )
 
 
-def read_parts(
-    path: str | Path, dtype: torch.dtype, adapter: str | Path | None, learned_positions: bool
-) -> Parts:
-    """A folder's parts on the CPU; see `Tora2Pipeline.from_pretrained`."""
-    folder = TINY if str(path) == "tiny" else Path(path)
+@dataclass(frozen=True, eq=False)
+class EncodingParts:
+    """Those of `Parts` that encode videos, texts and pictures."""
+
+    vae: Any
+    text_encoder: Any
+    tokenizer: Any
+    info: ModelInfo
+    encoders: Encoders
+
+
+def read_encoding_parts(path: str | Path, dtype: torch.dtype) -> EncodingParts:
+    """What a folder encodes with, on the CPU; its transformer and adapter are not looked at.
+
+    Raises:
+        ValueError: as `Tora2Pipeline.from_pretrained`.
+    """
+    folder = _folder(path)
     index = read_index(folder)
     check_folder(folder)
     encoders = Encoders()
@@ -94,14 +107,22 @@ def read_parts(
         vae = load_autoencoder(folder / "vae", dtype)
     tokenizer = load_tokenizer(folder / "tokenizer")
     text_encoder = load_text_encoder(folder / "text_encoder", dtype)
+    return EncodingParts(vae, text_encoder, tokenizer, index.info, encoders)
+
+
+def read_parts(
+    path: str | Path, dtype: torch.dtype, adapter: str | Path | None, learned_positions: bool
+) -> Parts:
+    """A folder's parts on the CPU; see `Tora2Pipeline.from_pretrained`."""
+    folder = _folder(path)
+    encoding = read_encoding_parts(folder, dtype)
+    sigma = None if adapter is None else adapter_flow_sigma(adapter)
+    if sigma is not None:
+        encoding = replace(encoding, info=replace(encoding.info, sigma=sigma))
     parts = Parts(
         transformer=load_transformer(_there(folder / "transformer"), dtype, learned_positions),
-        vae=vae,
-        text_encoder=text_encoder,
-        tokenizer=tokenizer,
-        adapter=load_adapter(adapter or _there(folder / index.adapter)),
-        info=index.info,
-        encoders=encoders,
+        adapter=load_adapter(adapter or _there(folder / read_index(folder).adapter)),
+        **vars(encoding),
     )
     try:
         parts.check()
@@ -131,6 +152,10 @@ def write_parts(parts: Parts, path: str | Path, dtype: torch.dtype) -> None:
         folder,
         ModelIndex(parts.info, kind, isinstance(own, TinyEncoder), "adapter.safetensors"),
     )
+
+
+def _folder(path: str | Path) -> Path:
+    return TINY if str(path) == "tiny" else Path(path)
 
 
 def _there(path: Path) -> Path:

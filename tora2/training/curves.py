@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..files import atomic_path
 
-_PANELS = (
+PANELS = (
     ("velocity", "velocity loss"),
     ("contrastive", "contrastive loss"),
     ("matching", "matching accuracy within a clip"),
@@ -28,12 +28,17 @@ def check_plotting() -> None:
     matplotlib.use("Agg")
 
 
-def plot_curves(rows: Sequence[Mapping[str, float]], picture: Path) -> None:
+def plot_curves(
+    rows: Sequence[Mapping[str, float]],
+    picture: Path,
+    panels: Sequence[tuple[str, str]] = PANELS,
+) -> None:
     """Draw a run's log as a PNG.
 
     Args:
         rows: measures of steps, each with its `step`.
         picture: the file to write.
+        panels: measures and their titles.
 
     Raises:
         ValueError: if matplotlib is not installed.
@@ -42,8 +47,8 @@ def plot_curves(rows: Sequence[Mapping[str, float]], picture: Path) -> None:
     check_plotting()
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(_PANELS), figsize=(4 * len(_PANELS), 3))
-    for axis, (key, title) in zip(axes, _PANELS, strict=True):
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(4 * len(panels), 3))
+    for axis, (key, title) in zip(axes, panels, strict=True):
         points = [(row["step"], row[key]) for row in rows if key in row]
         if points:
             axis.plot(*zip(*points, strict=True), linewidth=1)

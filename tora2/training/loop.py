@@ -14,12 +14,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .checkpoints import Checkpoints
@@ -30,6 +32,8 @@ from .sharding import average, shard
 logger = logging.getLogger(__name__)
 
 _KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+T = TypeVar("T")
 
 Hook = Callable[[int, dict[str, float]], None]
 
@@ -59,6 +63,13 @@ class Objective(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class _Work:
+    """Something else to do with the parts than a step."""
+
+    function: Callable[[], Any]
+
+
 class Terminated(Exception):
     """The run was asked to end (SIGTERM), and has left a checkpoint."""
 
@@ -72,7 +83,10 @@ class _Step(nn.Module):
         self.objective = objective
         self.reach_all = reach_all
 
-    def forward(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:
+    def forward(self, batch: Any, generator: torch.Generator | None = None) -> Any:
+        if isinstance(batch, _Work):
+            return batch.function()
+        assert generator is not None
         loss, measures = self.objective(batch, generator)
         if self.reach_all:
             for parameter in self.parts.parameters():
@@ -217,6 +231,17 @@ class Loop:
                 yield
             finally:
                 self.parts.train()
+
+    @torch.no_grad()
+    def using(self, function: Callable[[], T]) -> T:
+        """What a function makes with the parts, which are gathered for it; no gradients.
+
+        All processes call it together, and run the backbone equally often in it.
+        """
+        result: T = self._call(_Work(function))
+        if isinstance(self._call, FSDPModule):
+            self._call.reshard()
+        return result
 
     def save(self) -> None:
         """Write everything that is needed to go on: weights, average, optimiser, step."""

@@ -12,6 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
+from torch import Tensor
+
+from ...encoders.pictures import Picture
 from ..record import ClipRecord
 
 CONVERTERS = {"360motion": "motion360", "dreamvideo-omni": "dreamvideo_omni"}
@@ -24,14 +27,14 @@ class Converted:
     Attributes:
         key: unique within the set.
         record: what is known of it.
-        video: its file; None where the set brings no video.
-        pictures: PNG or JPEG files of the cut-outs that the record names.
+        video: its file, or frames uint8 [T, H, W, 3]; None where the set brings no video.
+        pictures: the cut-outs that the record names, as files or in memory.
     """
 
     key: str
     record: ClipRecord
-    video: Path | None
-    pictures: Mapping[str, Path] = field(default_factory=dict)
+    video: Path | Tensor | None
+    pictures: Mapping[str, Path | Picture] = field(default_factory=dict)
 
 
 Reader = Callable[[], Converted]

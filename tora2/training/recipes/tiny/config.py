@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from ....data.spritebind import SpriteBindConfig
 from ....encoders.tiny import TinyEncoderConfig
@@ -74,6 +74,7 @@ class TrainConfig:
     """
 
     output: str
+    recipe: Literal["tiny"] = "tiny"
     seed: Annotated[int, Within(0, 2**32 - 1)] = 0
     device: str = "auto"
     pool: Annotated[int, Within(1, 10_000_000)] = 6000
