@@ -77,6 +77,8 @@ def test_nothing_is_claimed_before_the_configuration_is_whole(
         ("frames: 5", "frames: 6", "6 frames.*expected"),
         ("crop: 32", "crop: 64", "crop.*is 64; expected at most data.size"),
         ("picture: 32, dim", "picture: 48, dim", "'encoder.picture' is 48; expected 32"),
+        ("dim: 16", "dim: 1", "encoder.dim is 1, expected an integer from 2"),
+        ("width: 16", "width: 1000000", "autoencoder.width is 1000000"),
         ("workers: 0", "device: tpu", "device 'tpu'"),
     ):
         sentence = refused(capsys, write(tmp_path, **{old: new}))

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from ....data.spritebind import SpriteBindConfig
 from ....encoders.tiny import TinyEncoderConfig
+from ....fields import integer, number
 from ....geometry import COGVIDEOX
 from ....models.autoencoder import PatchAutoencoderConfig
 from ....settings import Within, load
@@ -93,13 +94,15 @@ class TrainConfig:
     optimization: TinyOptimization = field(default_factory=TinyOptimization)
 
     def __post_init__(self) -> None:
+        autoencoder = self.autoencoder
+        integer(self.encoder.dim, "encoder.dim", 2, 4096)
+        integer(autoencoder.width, "autoencoder.width", 1, 4096)
+        integer(autoencoder.layers, "autoencoder.layers", 1, 64)
+        integer(autoencoder.pixel_channels, "autoencoder.pixel_channels", 1, 1024)
+        number(autoencoder.scaling_factor, "autoencoder.scaling_factor", 1e-6, 1e6)
         for what, value, expected in (
             ("encoder.picture", self.encoder.picture, self.data.picture),
-            (
-                "autoencoder.latent_channels",
-                self.autoencoder.latent_channels,
-                COGVIDEOX.channels,
-            ),
+            ("autoencoder.latent_channels", autoencoder.latent_channels, COGVIDEOX.channels),
         ):
             if value != expected:
                 raise ValueError(f"key {what!r} is {value}; expected {expected}")
