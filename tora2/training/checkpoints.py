@@ -35,9 +35,13 @@ class Checkpoints:
         folder: of the checkpoints; made when the first is written.
         world: the processes, which save and load together.
         keep: how many are kept.
+
+    Raises:
+        ValueError: if torch is too old for them.
     """
 
     def __init__(self, folder: Path, world: World, keep: int = 2) -> None:
+        _library()
         self.folder, self.world, self.keep = folder, world, keep
 
     def save(self, step: int, tensors: Mapping[str, Tensor]) -> None:
@@ -45,7 +49,6 @@ class Checkpoints:
 
         Raises:
             OSError: if it cannot be written.
-            ValueError: if torch is too old.
         """
         checkpoint = _library()
         final = self.folder / f"step-{step:09d}"
