@@ -110,8 +110,8 @@ def test_an_entity_s_strength_has_no_jumps(pack: builders.Pack, reference: Any) 
 
     latents, context = inputs()
     bound = builders.bound(pack, builders.adapter(pack), strengths=(0.3, 0.6))
-    span = pack("nodes.host.injection").Span()
-    patched = pack("nodes.host.injection").inject(model, bound, span, span)
+    whole = pack("tora2.scene").Window()
+    patched = pack("nodes.host.injection").inject(model, bound, whole, whole)
     expected = predict(reference, latents, torch.tensor(300), context, bound.conditioning)
     assert error(host_velocity(patched, latents, 300, context), expected) < 1e-4
 
