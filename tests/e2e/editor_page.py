@@ -62,6 +62,9 @@ class Graph:
           app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState();
           return node.id;
         }"""
+        # On a busy machine the host may still be opening its workflow.
+        active = "!!app.extensionManager.workflow.activeWorkflow?.changeTracker"
+        self.page.wait_for_function(active)
         identifier = self.page.evaluate(script, [NODE, x, y])
         self.find(".tora2-canvas").first.wait_for()
         self.settle()
