@@ -12,6 +12,7 @@ import pytest
 import torch
 from clip_sets import moving, sprites
 
+from tora2.cli import main
 from tora2.data.clipset import ClipSet, write_clip
 from tora2.data.encoded import EncodedClips
 from tora2.data.encoding import ClipEncoder
@@ -266,3 +267,15 @@ def test_raft_takes_torchvisions_weights(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(2)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match="raft_large"):
         load_estimator("raft", str(tmp_path / "other.pth"))
+
+
+def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(f"clips: {folder}\ndevice: cpu\naugmentations: 1\n")
+    for _ in range(2):
+        assert main(["precompute", str(path)]) == 0
+        assert "4 clips encoded, 0 damaged" in capsys.readouterr().out
+    path.write_text(f"clips: {tmp_path / 'absent'}\n")
+    assert main(["precompute", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("tora2 precompute: ") and "absent" in err and err.count("\n") == 1
