@@ -79,6 +79,8 @@ class World:
         counts = [torch.zeros((), dtype=torch.int64, device=x.device) for _ in range(self.size)]
         dist.all_gather(counts, torch.tensor(len(x), device=x.device))
         most = max(int(count) for count in counts)
+        if most == 0:
+            return x
         padded = torch.cat([x, x.new_zeros(most - len(x), *x.shape[1:])])
         parts = _Gather.apply(padded, self.rank, self.size)
         kept = [part[: int(n)] for part, n in zip(parts.split(most), counts, strict=True)]

@@ -86,6 +86,10 @@ class Denoising:
         noisy, target = self.backbone.noised(clean, noise, timestep)
         if clips.image is not None:
             noisy = torch.cat([noisy, clips.image.to(noisy.dtype)], dim=1)
+        if self.world.size > 1:
+            # Processes gather a frozen block together in the backward pass, which therefore has to
+            # reach every block, also where nothing conditions a process's clips.
+            noisy.requires_grad_()
         predicted = self.backbone.predict(
             self.transformer, noisy, timestep, clips.context, clips.conditioning
         )
@@ -115,7 +119,7 @@ class Denoising:
     def _pairs(
         self, conditioning: Tora2Conditioning | None, clips: int
     ) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Contrastive embeddings of all processes and the clip of each; None where there is none.
+        """Contrastive embeddings of all processes and the clip of each; None where there are none.
 
         A process without any takes part with none of its own, so that all gather alike.
         """
@@ -132,5 +136,7 @@ class Denoising:
             both = torch.cat(found, dim=1).float()
             clip = conditioning.clip + self.world.rank * clips
         both, clip = self.world.gathered(both), self.world.gathered(clip)
+        if not len(both):
+            return None
         p, m = both.chunk(2, dim=1)
         return p, m, clip

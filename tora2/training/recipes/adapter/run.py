@@ -154,8 +154,8 @@ class Run:
         result: Path,
         boards: Boards | None,
     ) -> None:
-        model = self._model(start)
-        source = self._source(stage, before)
+        model = self.model(start)
+        source = self.source(stage, before)
         try:
             loop = self.loop(place, stage, model, source)
             resumed = loop.resume()
@@ -186,7 +186,7 @@ class Run:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _model(self, start: Path | None) -> Model:
+    def model(self, start: Path | None) -> Model:
         transformer, vae = load_base(self.config.base), load_vae(self.config.base)
         sizes = adapter_config(self.config, transformer, self.clips)
         check_clips(self.clips, transformer, vae, sizes)
@@ -200,7 +200,7 @@ class Run:
             read_state(adapter, start)
         return Model(transformer, vae.to(self.us.device), adapter)
 
-    def _source(self, stage: Stage, before: int) -> AdapterSource:
+    def source(self, stage: Stage, before: int) -> AdapterSource:
         first = before * self.config.optimization.accumulate
         return AdapterSource(self.config, stage, self.clips, self.us, first)
 
