@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from counting import Counted, count
 from diffusers import CogVideoXTransformer3DModel
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -35,6 +34,7 @@ from tora2.conditioning import EntityCondition, Tora2Conditioning  # noqa: E402
 from tora2.encoders.features import PictureFeatures  # noqa: E402
 from tora2.geometry import COGVIDEOX  # noqa: E402
 from tora2.models.adapter import Tora2Adapter, Tora2Config  # noqa: E402
+from tora2.training.counting import Counted, count  # noqa: E402
 from tora2.trajectory import Tracks  # noqa: E402
 
 LATENT, FRAMES, SIZE, TEXT = (13, 60, 90), 49, (480, 720), 226

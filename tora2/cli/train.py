@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
+from . import planning
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its arguments."""
@@ -12,11 +14,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "train", help="train as a configuration says, or go on where an earlier run stopped"
     )
     parser.add_argument("config", metavar="CONFIG", help="a YAML file such as configs/tiny.yaml")
+    planning.add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, and say where the result is; a run that was asked to end leaves a checkpoint."""
+    if arguments.plan:
+        return planning.run(arguments)
     from ..training.loop import Terminated
     from ..training.recipes import run as train
 

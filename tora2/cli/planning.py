@@ -1,0 +1,39 @@
+"""`python -m tora2 train CONFIG --plan`: what a run costs, without weights."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a plan to those of `train`."""
+    group = parser.add_argument_group("plan")
+    group.add_argument(
+        "--plan", action="store_true", help="say what the run costs in place of running"
+    )
+    group.add_argument("--json", action="store_true", help="as JSON")
+    group.add_argument("--gpus", type=int, default=1, metavar="N")
+    group.add_argument(
+        "--card", default="h100", help="4090, a100, h100 (by default) or h200: memory and speed"
+    )
+    group.add_argument("--memory", type=float, metavar="GIB", help="of each GPU")
+    group.add_argument("--tflops", type=float, metavar="T", help="in bfloat16, as its maker says")
+    group.add_argument(
+        "--utilisation", type=float, metavar="SHARE", help="of that speed, 0.35 by default"
+    )
+    group.add_argument("--clips", type=int, metavar="N", help="of the set, for the disk")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the plan."""
+    from ..training import plan
+
+    cards = plan.cards(
+        arguments.card, arguments.gpus, arguments.memory, arguments.tflops, arguments.utilisation
+    )
+    if arguments.clips is not None and arguments.clips < 1:
+        raise ValueError(f"--clips is {arguments.clips}, expected at least 1")
+    made = plan.run(arguments.config, cards, arguments.clips)
+    print(json.dumps(made.to_dict(), indent=2) if arguments.json else plan.report(made))
+    return 0

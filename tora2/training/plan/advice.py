@@ -1,0 +1,140 @@
+"""Which switches make a run fit that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..recipes.adapter.config import AdapterTraining
+from .cards import Cards
+from .loops import Sizes
+from .measure import with_frames
+from .stages import adapter_stages
+
+_FEWER_FRAMES = (33, 17)
+_MORE_GPUS = (2, 4, 8, 16)
+_HELPS = 0.995
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A change to a run.
+
+    Attributes:
+        words: what to change.
+        bytes: what a GPU would then need; `fits` whether it has that.
+    """
+
+    words: str
+    bytes: int
+    fits: bool
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run on some GPUs."""
+
+    config: AdapterTraining
+    sizes: Sizes
+    cards: Cards
+
+    def peak(self) -> int:
+        """Bytes that a GPU needs."""
+        stages = adapter_stages(self.config, self.sizes, self.cards)
+        return max(stage.memory.peak for stage in stages)
+
+
+@dataclass(frozen=True)
+class _Switch:
+    """A change; of those of one family only one makes sense."""
+
+    family: str
+    words: str
+    change: Callable[[Case], Case]
+
+
+def advise(case: Case) -> Iterator[Advice]:
+    """The switches that help, until one is enough; where none is, several together."""
+    before, usable = case.peak(), case.cards.usable
+    helpful = []
+    for switch in _switches(case):
+        peak = switch.change(case).peak()
+        if peak < _HELPS * before:
+            helpful.append(switch)
+            yield Advice(switch.words, peak, peak <= usable)
+            if peak <= usable:
+                return
+    if helpful:
+        yield _together(case, helpful)
+
+
+def _together(case: Case, switches: list[_Switch]) -> Advice:
+    words: dict[str, str] = {}
+    peak = case.peak()
+    for switch in switches:
+        words[switch.family] = switch.words
+        case = switch.change(case)
+        peak = case.peak()
+        if peak <= case.cards.usable:
+            break
+    return Advice(" and ".join(words.values()), peak, peak <= case.cards.usable)
+
+
+def _switches(case: Case) -> Iterator[_Switch]:
+    """Changes that make a run smaller, those that cost least first."""
+    config, cards = case.config, case.cards
+    base, o = config.base, config.optimization
+    if not base.tiled:
+        yield _Switch("tiled", "base.tiled: true", lambda c: _base(c, tiled=True))
+    if not base.recompute:
+        yield _Switch("recompute", "base.recompute: true", lambda c: _base(c, recompute=True))
+    most, rest = divmod(o.batch, cards.count)
+    if not rest and o.accumulate < most:
+        words = f"optimization.accumulate: {most}"
+        yield _Switch("accumulate", words, lambda c: _accumulate(c, most))
+    if config.validation.every:
+        yield _Switch("validation", "validation.every: 0", _unseen)
+    if base.dtype == "bf16" and cards.count == 1:
+        yield _Switch("base", "base.dtype: fp8", lambda c: _base(c, dtype="fp8"))
+    for gpus in _MORE_GPUS:
+        if gpus > cards.count and o.batch % gpus == 0 and base.dtype != "fp8":
+            yield _Switch("gpus", f"{gpus} GPUs", _on(gpus))
+    for frames in _FEWER_FRAMES:
+        if frames < case.sizes.cache.frames:
+            yield _Switch("frames", f"{frames} frames in precompute", _shorter(frames))
+
+
+def _base(case: Case, **changes: Any) -> Case:
+    return replace(case, config=replace(case.config, base=replace(case.config.base, **changes)))
+
+
+def _accumulate(case: Case, many: int) -> Case:
+    settings = replace(case.config.optimization, accumulate=many)
+    return replace(case, config=replace(case.config, optimization=settings))
+
+
+def _unseen(case: Case) -> Case:
+    validation = replace(case.config.validation, every=0)
+    return replace(case, config=replace(case.config, validation=validation))
+
+
+def _shorter(frames: int) -> Callable[[Case], Case]:
+    def change(case: Case) -> Case:
+        cache = with_frames(case.sizes.cache, frames)
+        return replace(case, sizes=replace(case.sizes, cache=cache))
+
+    return change
+
+
+def _on(gpus: int) -> Callable[[Case], Case]:
+    def change(case: Case) -> Case:
+        o = case.config.optimization
+        # As many clips on each as before, where the batch allows it.
+        clips = max(1, o.batch // (o.accumulate * case.cards.count))
+        case = _accumulate(case, max(1, o.batch // (gpus * clips)))
+        if case.config.base.dtype == "fp8":
+            case = _base(case, dtype="bf16")
+        return replace(case, cards=replace(case.cards, count=gpus))
+
+    return change

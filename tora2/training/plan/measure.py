@@ -1,0 +1,418 @@
+"""What the runs of a configuration cost, counted on shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...backbones import backbone_of
+from ...checkpoints import read_transformer
+from ...checkpoints.cogvideox_config import BLOCKS, CHANNELS, HEAD_DIM
+from ...data.cache import FOLDER, CacheConfig, read_config
+from ...data.shards import INDEX
+from ...geometry import COGVIDEOX
+from ...latents import decode_video, encode_video
+from ...model_folder import TINY
+from ...models.config import Tora2Config
+from ..counting import Counted, count, shapes
+from ..recipes.adapter.config import AdapterTraining, Stage
+from ..recipes.adapter.parts import part_of, train_only
+from ..recipes.tiny.config import TrainConfig
+from .loops import (
+    Sizes,
+    adapter_loop,
+    adapter_model,
+    drawn_clips,
+    new_autoencoder,
+    read_autoencoder,
+    tiny_like,
+    tiny_loop,
+    warm,
+)
+from .memory import Peaks, Weights
+from .step import StepCount, bytes_of, count_step
+
+_PUBLISHED: dict[str, Any] = {
+    "num_attention_heads": CHANNELS // HEAD_DIM,
+    "attention_head_dim": HEAD_DIM,
+    "num_layers": BLOCKS,
+    "text_embed_dim": Tora2Config().word_dim,
+    "use_rotary_positional_embeddings": True,
+}
+_AUTOENCODER = {"_class_name": "AutoencoderKLCogVideoX", "scaling_factor": 0.7}
+_FRAMES, _HEIGHT, _WIDTH, _RATE = 49, 480, 720, 8.0
+_TEXT_TOKENS, _SEMANTIC_TOKENS, _AUGMENTATIONS = 226, 257, 4
+_PERIODS = 2  # that are counted, and one more; what lies beyond is as they are
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One stage of a run on a process.
+
+    Attributes:
+        name: of the stage; `steps` that it has.
+        weights: of the model.
+        peaks: of a batch and a step.
+        picture: operations of encoding the flow picture of a clip.
+        clips: in a batch of this process.
+    """
+
+    name: str
+    steps: int
+    weights: Weights
+    peaks: Peaks
+    picture: int
+    clips: int
+
+    @property
+    def operations(self) -> dict[str, int]:
+        """Of a batch, by kind."""
+        own = {name: n for name, n in self.peaks.step.operations.items() if n}
+        return {**own, "flow pictures": self.picture * self.clips} if self.picture else own
+
+
+def sizes_of(config: AdapterTraining) -> tuple[Sizes, list[str]]:
+    """The sizes of a run's parts and clips, and what had to be assumed, as sentences.
+
+    Only headers are read of files with weights.
+
+    Raises:
+        ValueError: if a file is damaged or no CogVideoX's; OSError: if it cannot be read.
+    """
+    base, notes = config.base, []
+    path = TINY / "transformer" if base.transformer == "tiny" else Path(base.transformer)
+    if path.exists():
+        arguments, _ = read_transformer(path)
+    else:
+        arguments = dict(_PUBLISHED)
+        notes.append(f"{base.transformer} is not here: the sizes of CogVideoX-5B are taken")
+    folder = path.parent / "vae" if base.autoencoder is None else Path(base.autoencoder)
+    if base.autoencoder == "tiny":
+        folder = TINY / "vae"
+    elif base.autoencoder is None and (path / "vae").is_dir():
+        folder = path / "vae"
+    autoencoder = _AUTOENCODER
+    if (folder / "config.json").is_file():
+        autoencoder = read_autoencoder(folder)
+    else:
+        notes.append("the autoencoder is not here: CogVideoX-5B's is taken")
+    if (Path(config.clips) / FOLDER).is_dir():
+        cache = read_config(Path(config.clips) / FOLDER)
+    else:
+        cache = published_cache(config)
+        size = COGVIDEOX.video_words(cache.frames, cache.height, cache.width)
+        notes.append(f"{config.clips} has no cache: clips of {size} are taken")
+    arguments = {
+        **_PUBLISHED,
+        **arguments,
+        "text_embed_dim": arguments.get("text_embed_dim", cache.text_dim),
+    }
+    return Sizes(arguments, autoencoder, cache), notes
+
+
+def published_cache(
+    config: AdapterTraining, frames: int = _FRAMES, height: int = _HEIGHT, width: int = _WIDTH
+) -> CacheConfig:
+    """A cache as `precompute` makes it for CogVideoX-5B."""
+    adapter = config.adapter_config()
+    _, channels, latent, rows, columns = COGVIDEOX.latent_shape(frames, height, width)
+    return CacheConfig(
+        frames=frames,
+        height=height,
+        width=width,
+        fps=_RATE,
+        channels=channels,
+        latent_frames=latent,
+        rows=rows,
+        columns=columns,
+        scaling=1.0,
+        posterior=True,
+        text_tokens=_TEXT_TOKENS,
+        text_dim=adapter.word_dim,
+        semantic_tokens=_SEMANTIC_TOKENS,
+        semantic_dim=adapter.semantic_dim,
+        face_dim=adapter.face_dim,
+        object_dim=adapter.object_dim,
+        augmentations=_AUGMENTATIONS,
+        seed=0,
+        storage="bfloat16",
+        encoders={},
+        flow="dense" if config.motion.source == "dense" else None,
+    )
+
+
+def with_frames(cache: CacheConfig, frames: int) -> CacheConfig:
+    """The same cache of shorter clips."""
+    return replace(cache, frames=frames, latent_frames=COGVIDEOX.latent_frames(frames))
+
+
+class Adapter:
+    """The costs of an adapter's run.
+
+    Args:
+        config: of the run; `sizes` of what it is made of.
+        gpus: number of processes.
+
+    Raises:
+        ValueError: if the clips of a step cannot be shared out evenly.
+    """
+
+    def __init__(self, config: AdapterTraining, sizes: Sizes, gpus: int = 1) -> None:
+        self.config, self.sizes, self.gpus = config, sizes, gpus
+        many = config.optimization.accumulate
+        self.clips, rest = divmod(config.optimization.batch, many * gpus)
+        if rest or not self.clips:
+            raise ValueError(
+                f"key 'optimization.batch' is {config.optimization.batch}, in {many} parts; "
+                f"expected parts of a multiple of {gpus}, the number of GPUs"
+            )
+
+    def stages(self) -> list[Measured]:
+        """What each stage costs."""
+        return [self._stage(stage) for stage in self.config.stages]
+
+    def _stage(self, stage: Stage) -> Measured:
+        config, sizes = self.config, self.sizes
+        o = config.stage_optimization(stage)
+        weights = _weights(config, sizes, stage)
+        encoding, decoding = _autoencoding(self._autoencoder())
+        drawn = drawn_bytes(sizes.cache, self.clips)
+        motion = "motion" in config.adapter_config().capabilities
+        drawing = motion and config.motion.source != "dense"
+        return Measured(
+            name=stage.name,
+            steps=o.steps,
+            weights=weights,
+            peaks=Peaks(
+                self._counted(stage),
+                drawn,
+                encoding.bytes if drawing else 0,
+                decoding.bytes if config.validation.every else 0,
+            ),
+            picture=encoding.operations if drawing else 0,
+            clips=self.clips,
+        )
+
+    def _autoencoder(self) -> _Autoencoder:
+        base, cache = self.config.base, self.sizes.cache
+        return _Autoencoder(
+            tuple(sorted((k, _frozen(v)) for k, v in self.sizes.autoencoder.items())),
+            (cache.frames, cache.height, cache.width),
+            base.tiled,
+            base.dtype != "fp32",
+        )
+
+    def _counted(self, stage: Stage) -> StepCount:
+        """A step of all blocks: counted with few of them, and drawn out to all."""
+        config, sizes = self.config, self.sizes
+        period = config.adapter_config(layers=sizes.layers).attention_interval
+        first = _PERIODS * period + sizes.layers % period
+        second = first + period
+        low = self.gpus > 1
+        if sizes.layers <= second:
+            return _counted_step(_Key(config, stage, sizes, self.clips, low))
+        one, two = (
+            _counted_step(_Key(config, stage, sizes.with_layers(layers), self.clips, low))
+            for layers in (first, second)
+        )
+        return one.at(two, first, second, sizes.layers)
+
+
+@dataclass(frozen=True)
+class _Autoencoder:
+    settings: tuple[tuple[str, Any], ...]
+    size: tuple[int, int, int]
+    tiled: bool
+    half: bool
+
+
+@lru_cache
+def _autoencoding(given: _Autoencoder) -> tuple[Counted, Counted]:
+    """Encoding a flow picture as a step does, and decoding a clip."""
+    frames, height, width = given.size
+    with shapes(), torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=given.half):
+        vae: Any = new_autoencoder({k: _thawed(v) for k, v in given.settings})
+        if given.half:
+            vae = _in_half(vae)
+        if given.tiled and hasattr(vae, "enable_tiling"):
+            vae.enable_tiling()
+        video = torch.rand(1, 3, frames, height, width)
+        latent = torch.rand(COGVIDEOX.latent_shape(frames, height, width))
+        return count(lambda: encode_video(vae, video)), count(lambda: decode_video(vae, latent))
+
+
+def _in_half(module: nn.Module) -> nn.Module:
+    for part in module.modules():
+        for name, parameter in part.named_parameters(recurse=False):
+            setattr(part, name, nn.Parameter(parameter.detach().bfloat16(), requires_grad=False))
+    return module.eval()
+
+
+class _Key:
+    """A step by what its cost depends on."""
+
+    def __init__(
+        self, config: AdapterTraining, stage: Stage, sizes: Sizes, clips: int, low: bool
+    ) -> None:
+        self.config, self.stage, self.sizes = config, stage, sizes
+        self.clips, self.low = clips, low
+        o = config.optimization
+        self._key = repr(
+            (
+                sizes.transformer,
+                sizes.cache,
+                config.preset,
+                config.adapter,
+                config.base.recompute,
+                config.base.dtype == "fp32",
+                config.motion.source,
+                stage.train,
+                stage.contrastive,
+                min(2, o.accumulate),
+                o.precision,
+                clips,
+                low,
+            )
+        )
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self._key == other._key
+
+
+@lru_cache(maxsize=256)
+def _counted_step(key: _Key) -> StepCount:
+    warm()
+    with shapes():
+        return count_step(adapter_loop(key.config, key.stage, key.sizes, key.clips, key.low))
+
+
+def _weights(config: AdapterTraining, sizes: Sizes, stage: Stage) -> Weights:
+    with torch.device("meta"):
+        model = adapter_model(config, sizes)
+    train_only(model.adapter, stage.train)
+    parts: dict[str, tuple[int, int]] = {
+        "transformer": (sum(p.numel() for p in model.transformer.parameters()), 0)
+    }
+    frozen = 0
+    for name, parameter in model.adapter.named_parameters():
+        still, moving = parts.get(part_of(name), (0, 0))
+        if parameter.requires_grad:
+            moving += parameter.numel()
+        else:
+            still += parameter.numel()
+            frozen += parameter.numel() * parameter.element_size()
+        parts[part_of(name)] = still, moving
+    vae = sum(p.numel() for p in model.vae.parameters())
+    parts["autoencoder"] = vae, 0
+    held = backbone_of(model.transformer).blocks(model.transformer)
+    blocks, whole, cast = (
+        bytes_of(p for block in held for p in block.parameters()),
+        bytes_of(model.transformer.parameters()),
+        0,
+    )
+    if config.base.dtype == "fp8":
+        eighth = bytes_of(_cast(held))
+        blocks, whole = blocks - eighth // 2, whole - eighth // 2
+        cast = eighth // len(held)
+    return Weights(
+        parts,
+        frozen + whole,
+        blocks,
+        sizes.layers,
+        cast,
+        config.optimization.precision == "bf16",
+        bytes_of(model.vae.parameters()),
+    )
+
+
+def _cast(blocks: list[nn.Module]) -> list[Tensor]:
+    """Weights that diffusers keeps in 8 bits: those of linear layers that are no norm's."""
+    return [
+        parameter
+        for block in blocks
+        for name, part in block.named_modules()
+        if isinstance(part, nn.Linear) and "norm" not in name
+        for parameter in part.parameters()
+    ]
+
+
+def drawn_bytes(cache: CacheConfig, clips: int) -> int:
+    """Bytes of a batch."""
+    with shapes(gpu=False):
+        drawn = drawn_clips(cache, clips)
+    values = (getattr(drawn.clips, one.name) for one in fields(drawn.clips))
+    return bytes_of([drawn.noise, *(x for x in values if isinstance(x, Tensor))])
+
+
+def clip_bytes(cache: CacheConfig) -> dict[str, int]:
+    """Bytes of a clip's tensors in the cache, by kind."""
+    with shapes(gpu=False):
+        clips = drawn_clips(cache, 1).clips
+    width = cache.dtype.itemsize
+
+    def stored(*names: str) -> int:
+        found = (getattr(clips, name) for name in names)
+        return sum(x.numel() for x in found if x is not None) * width
+
+    pictures = stored("semantic", "face", "object") * cache.augmentations
+    return {
+        "latents": stored("mean", "logvar"),
+        "dense flow": stored("flow_mean", "flow_logvar"),
+        "texts": stored("context", "words"),
+        "pictures": pictures,
+        "tracks": bytes_of([clips.points, clips.visible]),
+    }
+
+
+def clips_in(folder: Path | str) -> int | None:
+    """How many clips a set has; None where there is none."""
+    if not (Path(folder) / INDEX).is_file():
+        return None
+    from ...data.clipset import ClipSet
+
+    return len(ClipSet(folder))
+
+
+def tiny_stage(config: TrainConfig) -> Measured:
+    """What the bundled model's run costs; it is one process's."""
+    warm()
+    like = tiny_like(config)
+    with shapes():
+        loop = tiny_loop(config, like)
+        parts = {
+            name: (0, sum(p.numel() for p in part.parameters()))
+            for name, part in loop.parts.named_children()
+        }
+        step = count_step(loop)
+    half = config.optimization.precision == "bf16"
+    batch = config.optimization.batch
+    held = [x for x in vars(like).values() if isinstance(x, Tensor)]
+    return Measured(
+        name="all",
+        steps=config.optimization.steps,
+        weights=Weights(parts, 0, 0, config.transformer.layers, 0, half),
+        peaks=Peaks(step, bytes_of(held) * batch),
+        picture=0,
+        clips=batch,
+    )
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(map(_frozen, value))
+    if isinstance(value, Mapping):
+        return tuple(sorted((k, _frozen(v)) for k, v in value.items()))
+    return value
+
+
+def _thawed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
