@@ -7,6 +7,7 @@ from tora2.trajectory import TrajectoryDocument, parse, sample
 from tora2.trajectory.document import MAX_FRACTION, to_dict
 from tora2.trajectory.formats import loads
 
+
 def check(document: TrajectoryDocument) -> None:
     assert parse(to_dict(document)) == document
     tracks = sample(document)

@@ -36,7 +36,9 @@ def models(seed: int, count: int) -> Iterator[tuple[str, Files]]:
             name = chance.choice([name for name in originals if name.startswith(kind)])
             # Configurations are where most can be said in a few bytes.
             if not name.endswith(".json") and chance.random() < 0.5:
-                name = chance.choice([n for n in originals if n.startswith(kind) and n.endswith(".json")])
+                name = chance.choice(
+                    [n for n in originals if n.startswith(kind) and n.endswith(".json")]
+                )
             files.update(_damaged(name, originals[name], chance))
         yield f"{kind} {seed}/{number} {[*files][1:]}", files
 
@@ -59,7 +61,9 @@ def _damaged(name: str, content: bytes, chance: random.Random) -> Files:
     if choice < 0.05:
         return {name: chance.choice((None, b"", b"{", b"\xff" * 99, bytes(5000)))}
     if choice < 0.12:
-        index = f"{folder}/{chance.choice(('model', 'diffusion_pytorch_model'))}.safetensors.index.json"
+        index = (
+            f"{folder}/{chance.choice(('model', 'diffusion_pytorch_model'))}.safetensors.index.json"
+        )
         target = chance.choice((*_LINKS, *checkpoints.NASTY))
         return {index: json.dumps({"weight_map": {"shared.weight": target, "a": "b"}}).encode()}
     if name.endswith(".json"):

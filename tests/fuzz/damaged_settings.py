@@ -36,7 +36,14 @@ _SCENE: dict[str, Any] = {
         "flow": {"mode": "tora", "latents": "drawn"},
     },
 }
-_NAMES = ("../outside/a.png", "/etc/passwd", "../../outside/secret.json", "a\0.png", "none.png", ".")
+_NAMES = (
+    "../outside/a.png",
+    "/etc/passwd",
+    "../../outside/secret.json",
+    "a\0.png",
+    "none.png",
+    ".",
+)
 _ABLATION = {
     "base": "train.yaml",
     "output": "case/run",
@@ -57,8 +64,26 @@ _EVALUATE = {
     "steps": 1,
     "guidance": 1.0,
 }
-_YAML = ["&a ", "*a", "!!python/object/apply:os.system ['touch ran']", "<<: *a", "!!timestamp x", "? "]
-_YAML += ["&a [*a]", "- " * 500, "{" * 500, "|\n", "%YAML 9\n", "---\n", "...\n", "1e999", ".nan", "0x" + "f" * 5000]
+_YAML = [
+    "&a ",
+    "*a",
+    "!!python/object/apply:os.system ['touch ran']",
+    "<<: *a",
+    "!!timestamp x",
+    "? ",
+]
+_YAML += [
+    "&a [*a]",
+    "- " * 500,
+    "{" * 500,
+    "|\n",
+    "%YAML 9\n",
+    "---\n",
+    "...\n",
+    "1e999",
+    ".nan",
+    "0x" + "f" * 5000,
+]
 
 
 def scenes(seed: int, count: int) -> Iterator[tuple[str, dict[str, bytes | None]]]:
@@ -78,10 +103,13 @@ def scenes(seed: int, count: int) -> Iterator[tuple[str, dict[str, bytes | None]
         text = json.dumps(value)
         if chance.random() < 0.2:
             text = hostile_paths.damaged_text(json.dumps(_SCENE), chance)
-        yield f"scene {seed}/{number}", {
-            "scene.json": text.encode("utf-8", "surrogatepass"),
-            "a.png": picture,
-        }
+        yield (
+            f"scene {seed}/{number}",
+            {
+                "scene.json": text.encode("utf-8", "surrogatepass"),
+                "a.png": picture,
+            },
+        )
 
 
 def configurations(seed: int, count: int) -> Iterator[tuple[str, dict[str, bytes | None]]]:
@@ -100,7 +128,9 @@ def configurations(seed: int, count: int) -> Iterator[tuple[str, dict[str, bytes
         files: dict[str, bytes | None] = {f"{name}.yaml": text.encode("utf-8", "surrogatepass")}
         if name == "ablation":
             files["base.yml"] = yaml.safe_dump(training).encode()
-            files[f"{name}.yaml"] = text.replace("train.yaml", "base.yml").encode("utf-8", "surrogatepass")
+            files[f"{name}.yaml"] = text.replace("train.yaml", "base.yml").encode(
+                "utf-8", "surrogatepass"
+            )
         yield f"{name} {seed}/{number}", files
 
 

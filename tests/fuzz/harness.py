@@ -64,7 +64,13 @@ def _process(tally: Tally, folder: Path, at: int, count: int, until: float | Non
     temporary = str(folder / "room" / "tmp")
     with (folder.parent / f"{folder.name}-errors.txt").open("w+") as errors:
         process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py"), tally.kind, str(folder), *map(str, (tally.seed, at, count))],
+            [
+                sys.executable,
+                str(HERE / "worker.py"),
+                tally.kind,
+                str(folder),
+                *map(str, (tally.seed, at, count)),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,

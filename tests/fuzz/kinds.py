@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -80,7 +82,13 @@ def _scene(place: Path) -> None:
 
 def _generate(place: Path) -> None:
     """Up to the video, for which there is no folder."""
-    command("generate", str(place / "scene.json"), "--output", str(place / "none" / "out.mp4"), good="cannot write")
+    command(
+        "generate",
+        str(place / "scene.json"),
+        "--output",
+        str(place / "none" / "out.mp4"),
+        good="cannot write",
+    )
 
 
 def _picture(place: Path) -> None:
@@ -113,7 +121,9 @@ def _networks(seed: int, count: int) -> Iterator[Case]:
 
 
 def _checkpoints(seed: int, count: int) -> Iterator[Case]:
-    yield from islice(chain(damaged_checkpoints.heavy(), damaged_checkpoints.cases(seed, count)), count)
+    yield from islice(
+        chain(damaged_checkpoints.heavy(), damaged_checkpoints.cases(seed, count)), count
+    )
 
 
 def _checkpoint(read: str) -> Read:
@@ -178,6 +188,42 @@ def _documents(seed: int, count: int) -> Iterator[Case]:
         yield name, {"a.json": json.dumps(content).encode()}
 
 
+CANARIES = {
+    "process": "os.system",
+    "writes": "wrote",
+    "reads": "touched outside/secret.json",
+    "beside": "beside the room",
+    "type": "TypeError",
+    "lines": "not one printable line",
+    "memory": "MiB",
+    "dies": "ends the process with -9",
+}
+"""Readers that misbehave, and what is said of each."""
+
+
+def _canary(place: Path) -> None:
+    match (place / "file").read_text():
+        case "process":
+            os.system("true")
+        case "writes":
+            (place.parents[2] / "written").open("w").close()
+            (place.parents[2] / "written").unlink()
+        case "reads":
+            os.close(os.open(place.parents[1] / "outside" / "secret.json", os.O_RDONLY))
+        case "beside":
+            (place.parents[1] / "beside").mkdir(exist_ok=True)
+            raise ValueError("no")
+        case "type":
+            (place.parents[1] / "beside").rmdir()
+            raise TypeError("of no file")
+        case "lines":
+            raise ValueError("two\nlines")
+        case "memory":
+            bytes(bytearray(b"x") * (100 << 20))
+        case "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _all(*names: str) -> tuple[tuple[str, Read], ...]:
     return tuple((name, globals()[f"_{name}"]) for name in names)
 
@@ -203,5 +249,8 @@ KINDS = {
     ),
     "model folders": Kind(damaged_folders.models, _all("model"), 3000, 12, prepare=_models),
     "configurations": Kind(damaged_settings.configurations, _all("configured"), 400, 60, disk=0),
+    "canaries": Kind(
+        lambda seed, count: ((name, name.encode()) for name in CANARIES), _all("canary"), 0, mib=50
+    ),
     "run folders": Kind(damaged_folders.runs, _all("resume"), 100, 4, prepare=_run),
 }

@@ -28,7 +28,14 @@ from typing import Any
 LENGTH = 600  # characters of a sentence
 SECONDS = 5.0  # of the processor
 _TOO_MUCH = re.compile(r"out of memory|too little memory for this")
-_STARTS = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect")
+_STARTS = (
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "subprocess.Popen",
+    "socket.connect",
+)
 _IN_OPEN, _IN_CREATE, _IN_DELETE, _IN_MODIFY, _IN_NONBLOCK = 0x20, 0x100, 0x200, 0x2, 0o4000
 
 Read = Callable[[Path], object]
