@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from .files import regular_file
+
 MAX_CONTAINERS = 1_000_000
 """Objects and lists in one JSON text; each takes up to 80 times the memory of its characters."""
 
@@ -102,10 +104,10 @@ def load_json_file(path: Path, limit: int) -> object:
     """`load_json` of a file, of which no more than `limit` bytes are read.
 
     Raises:
-        ValueError: as `load_json`, naming the file.
+        ValueError: as `load_json`, naming the file; and if it is no regular file.
         OSError: if the file is missing or not readable.
     """
-    with path.open("rb") as file:
+    with regular_file(path).open("rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise ValueError(f"{path} has more than {limit} bytes, expected at most that many")

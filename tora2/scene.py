@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .fields import child, choice, integer, load_json, mapping, number, refuse, sequence, show, text
+from .files import regular_file
 from .trajectory import TrajectoryDocument, parse
 from .trajectory.flow import FLOW_MODES
 
@@ -108,7 +109,7 @@ def load_scene(path: str | os.PathLike[str]) -> Scene:
     file = Path(path)
     if file.is_dir():
         raise ValueError(f"{file} is a folder, expected a scene file such as {file / 'scene.json'}")
-    with file.open("rb") as stream:
+    with regular_file(file).open("rb") as stream:
         content = stream.read(MAX_FILE + 1)
     try:
         return parse_scene(load_json(content, "the scene", MAX_FILE), file.parent)

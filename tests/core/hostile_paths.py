@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 Content = str | bytes
+_SAMPLES = Path(__file__).parents[1] / "fixtures" / "foreign_paths.json"
 
 DOCUMENT: dict[str, Any] = {
     "version": 1,
@@ -101,16 +104,36 @@ def damaged_bytes(content: bytes, chance: random.Random) -> bytes:
     return bytes(data)
 
 
-def files(samples: Sequence[Content], seeds: range) -> Iterator[tuple[int, Content]]:
-    """A damaged file for each seed, made from one of the samples."""
-    for seed in seeds:
-        chance = random.Random(seed)
+def documents(seed: int, count: int) -> Iterator[tuple[str, Any]]:
+    """Documents as JSON values, each with one to three places in it changed."""
+    for number in range(count):
+        chance = random.Random(f"{seed} {number}")
+        value = chance.choice((DOCUMENT, SKETCH))
+        yield f"document {seed}/{number}", damaged_value(value, chance)
+
+
+def cases(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
+    """Damaged files, made from samples of every format."""
+    samples = _samples()
+    for number in range(count):
+        chance = random.Random(f"{seed} {number}")
         sample = chance.choice(samples)
+        name = f"path file {seed}/{number}"
         if isinstance(sample, bytes):
-            yield seed, damaged_bytes(sample, chance)
+            yield name, damaged_bytes(sample, chance)
             continue
         json_like = sample.lstrip().startswith(("{", "[")) and '"' in sample
         if json_like and chance.random() < 0.5:
-            yield seed, json.dumps(damaged_value(json.loads(sample), chance))
+            text = json.dumps(damaged_value(json.loads(sample), chance))
         else:
-            yield seed, damaged_text(sample, chance)
+            text = damaged_text(sample, chance)
+        yield name, text.encode("utf-8", "surrogatepass")
+
+
+def _samples() -> list[Content]:
+    found: list[Content] = [
+        case["text"] if "text" in case else base64.b64decode(case["bytes"])
+        for case in json.loads(_SAMPLES.read_text(encoding="utf-8"))["read"]
+        if len(case.get("text", "")) < 3000
+    ]
+    return found + [json.dumps(DOCUMENT), json.dumps(SKETCH)] * 10

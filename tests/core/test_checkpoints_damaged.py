@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 GENERATOR = Path(__file__).with_name("damaged_checkpoints.py")
 
 
@@ -23,9 +21,3 @@ def faults(folder: Path, seed: int, count: int) -> str:
 
 def test_a_selection(tmp_path: Path) -> None:
     assert faults(tmp_path, seed=0, count=150) == ""
-
-
-@pytest.mark.fuzz
-@pytest.mark.parametrize("seed", range(1, 6))
-def test_many(tmp_path: Path, seed: int) -> None:
-    assert faults(tmp_path, seed, count=5000) == ""

@@ -1,6 +1,7 @@
 """Untrusted JSON: bounded work, one line a message."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,13 @@ def test_no_more_of_a_file_is_read_than_is_looked_at(tmp_path: Path) -> None:
         load_json_file(path, 100)
     with pytest.raises(FileNotFoundError):
         load_json_file(tmp_path / "absent.json", 100)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_beside_weights_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.safetensors.index.json")
+    with pytest.raises(ValueError, match="is a pipe, expected a regular file"):
+        load_json_file(tmp_path / "model.safetensors.index.json", 100)
 
 
 def test_names_out_of_files_fit_in_a_line() -> None:

@@ -247,6 +247,13 @@ def test_the_folder_itself_may_be_a_link(folder: Path) -> None:
     assert parse_scene(FULL, link) == parse_scene(FULL, folder)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_is_no_scene(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # opening it would wait for ever
+    with pytest.raises(ValueError, match="is a pipe, expected a regular file"):
+        load_scene(tmp_path / "pipe")
+
+
 def test_files_that_are_no_scene(tmp_path: Path) -> None:
     file = tmp_path / "scene.json"
     with pytest.raises(FileNotFoundError):

@@ -1,0 +1,128 @@
+"""Damaged prompts and interrupts at random moments: sentences, results, and a server that stays."""
+
+import asyncio
+import copy
+import random
+import time
+from collections import Counter
+from typing import Any
+
+import junk_prompts
+import pytest
+
+LONGEST = 1000
+
+
+def unclean(text: str) -> bool:
+    return not text or not text.isprintable() or len(text) > LONGEST
+
+
+async def ended(session: Any, url: str, prompt: str) -> dict[str, Any]:
+    """The history of a prompt, once it has run."""
+    while True:
+        async with session.get(f"{url}/history/{prompt}") as response:
+            history = await response.json()
+        if prompt in history:
+            return history[prompt]["status"]
+        await asyncio.sleep(0.05)
+
+
+async def answer(session: Any, url: str, prompt: Any) -> tuple[str, str]:
+    """What became of a prompt: refused, right, failed or of the host; and what is wrong with it."""
+    async with session.post(f"{url}/prompt", json={"prompt": prompt}) as response:
+        status = response.status
+        if status not in (200, 400):
+            return "host", f"answers {status}: {(await response.text())[:300]!r}"
+        said = await response.json()
+    if status == 400:
+        errors = said["node_errors"] or {}
+        ours = [
+            error["details"]
+            for node in errors.values()
+            for error in node["errors"]
+            if error["type"] == "custom_validation_failed"
+        ]
+        wrong = [text[:300] for text in ours if unclean(text)]
+        return "refused", f"says {wrong[0]!r}" if wrong else ""
+    status = await asyncio.wait_for(ended(session, url, said["prompt_id"]), 60)
+    if status["status_str"] == "success":
+        return "right", ""
+    ((_, error),) = [m for m in status["messages"] if m[0] == "execution_error"]
+    text = error["exception_message"].removesuffix("\n")
+    plain = error["exception_type"] in ("ValueError", "OSError", "FileNotFoundError")
+    ours = str(error["node_type"]).startswith("Tora2")
+    wrong = ours and (not plain or unclean(text))
+    return (
+        "failed",
+        f"{error['node_type']}: {error['exception_type']}: {text!r:.400}" if wrong else "",
+    )
+
+
+async def all_answers(url: str, seed: int, count: int) -> tuple[Counter[str], list[str], float]:
+    import aiohttp
+
+    found, faults, longest = Counter[str](), [], 0.0
+    async with aiohttp.ClientSession() as session:
+        for name, prompt in junk_prompts.cases(seed, count):
+            began = time.monotonic()
+            try:
+                kind, wrong = await answer(session, url, prompt)
+            except asyncio.TimeoutError:
+                kind, wrong = "fault", "does not end within 60 s"
+                await (await session.post(f"{url}/interrupt", json={})).read()
+            longest = max(longest, time.monotonic() - began)
+            found[kind] += 1
+            if wrong:
+                faults.append(f"{name}: {wrong}")
+    return found, faults, longest
+
+
+def judged(server: Any, seed: int, count: int) -> None:
+    began = time.monotonic()
+    found, faults, longest = asyncio.run(all_answers(server.url, seed, count))
+    row = f"prompts, seed {seed}, {count} cases: {dict(found)}, {len(faults)} faults, "
+    print(row + f"{time.monotonic() - began:.0f} s, the longest {longest:.1f} s")
+    assert not faults, "\n".join(faults)
+    assert server.get("/system_stats")["system"]["comfyui_version"]
+
+
+def test_a_selection(server: Any) -> None:
+    judged(server, seed=0, count=40)
+
+
+@pytest.mark.fuzz
+def test_prompts(server: Any) -> None:
+    judged(server, seed=1, count=6000)
+
+
+@pytest.mark.fuzz
+def test_interrupts(server: Any) -> None:
+    interrupts(server, seed=1, count=50)
+
+
+def interrupts(server: Any, seed: int, count: int) -> None:
+    """Each ends its prompt, and the next prompt runs; how soon is printed."""
+    chance = random.Random(seed)
+    took: list[float] = []
+    for number in range(count):
+        twin = chance.choice(junk_prompts.TWINS)
+        short, long = copy.deepcopy(twin), copy.deepcopy(twin)
+        for prompt, steps in ((short, 1), (long, 900)):
+            for node in prompt.values():
+                if "steps" in node["inputs"]:
+                    node["inputs"] |= {"steps": steps, "seed": seed * 1000 + number}
+        moment = chance.randrange(12)
+        seen = iter(range(10**6))
+        run = server.run(
+            long,
+            lambda message, seen=seen, moment=moment: (
+                "/interrupt"
+                if message["type"] in ("executing", "progress") and next(seen) >= moment
+                else None
+            ),
+        )
+        assert run.outcome == "execution_interrupted", run.messages[-1]
+        took.append(run.seconds)
+        assert server.run(short).outcome == "execution_success"
+    took.sort()
+    print(f"{count} interrupts: {took[len(took) // 2]:.2f} s each, the longest {took[-1]:.2f} s")
