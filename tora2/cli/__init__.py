@@ -18,7 +18,19 @@ _QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
-_INPUTS = ("scene", "config", "file", "inputs", "image", "adapter", "model")
+_INPUTS = (
+    "scene",
+    "config",
+    "file",
+    "inputs",
+    "image",
+    "adapter",
+    "model",
+    "video",
+    "masks",
+    "tracker_weights",
+    "clip",
+)
 _LONGEST = 1000
 _PACKAGES = {"PIL": "pillow", "yaml": "pyyaml"}  # where the name to install is another
 
@@ -72,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
         evaluate,
         generate,
         inspect,
+        measure,
+        track,
         train,
         trajectories,
     )
@@ -81,7 +95,19 @@ def _parser() -> argparse.ArgumentParser:
         description="Videos in which entities look like their pictures and move along their paths.",
     )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    commands = demo, generate, train, evaluate, ablation, inspect, convert, trajectories, doctor
+    commands = (
+        demo,
+        generate,
+        train,
+        evaluate,
+        ablation,
+        measure,
+        track,
+        inspect,
+        convert,
+        trajectories,
+        doctor,
+    )
     for command in commands:
         command.add_parser(subparsers)
     return parser

@@ -25,6 +25,7 @@ _GRID = 5
 _RETURN = 1.0  # pixels from where a point began to where it comes back at most
 _LEAST = 0.35  # share of the grid that must come back
 _ALIKE = 0.8  # correlation with the query's own frame for a place to be its
+_SAME = 0.9  # and for one that was looked for
 _ALIKE_NEXT = 0.4  # and between one frame and the next
 _HIDDEN, _RECENT = 0.5, 6  # what falls below this from `_ALIKE` in so many frames is hidden
 _FLAT = 2.0  # grey levels of deviation below which there is nothing to follow
@@ -57,36 +58,38 @@ class LucasKanade:
         """See `Tracker.follow`."""
         check_queries(frames, queries)
         count, height, width, _ = frames.shape
-        grey = [self.cv2.cvtColor(f.cpu().numpy(), self.cv2.COLOR_RGB2GRAY) for f in frames]
+        pictures = [frame.cpu().numpy() for frame in frames]
         points = np.full((len(queries), count, 2), np.nan, np.float32)
         if queries:
-            self._pass(grey, queries, range(count), points)
-            self._pass(grey, queries, range(count - 1, -1, -1), points)
+            self._pass(pictures, queries, range(count), points)
+            self._pass(pictures, queries, range(count - 1, -1, -1), points)
         return Followed(torch.from_numpy(points) + 0.5, (height, width))
 
     def _pass(
-        self, grey: list[Any], queries: Sequence[Query], order: Iterable[int], points: Array
+        self, pictures: list[Any], queries: Sequence[Query], order: Iterable[int], points: Array
     ) -> None:
         """Fill in `points` in one direction of time, in OpenCV's coordinates."""
-        things = [_Thing(self.cv2, grey, query) for query in queries]
-        flow = _Flow(self.cv2, grey[0].shape)
+        things = [_Thing(self.cv2, pictures[query.frame], query) for query in queries]
+        flow = _Flow(self.cv2, pictures[0].shape[:2])
         before = -1
         for time in order:
             moving = [thing for thing in things if thing.found]
             if moving:
-                flow.step(grey[before], grey[time], moving)
+                flow.step(pictures[before], pictures[time], moving)
             for thing in things:
                 if thing.began and not thing.found:
-                    thing.search(grey[time])
+                    thing.search(pictures[time])
             for start in {thing.start for thing in things if thing.found}:
                 flow.anchor(
-                    grey[start], grey[time], [t for t in things if t.found and t.start == start]
+                    pictures[start],
+                    pictures[time],
+                    [t for t in things if t.found and t.start == start],
                 )
             for row, thing in enumerate(things):
                 if thing.start == time and not thing.flat:
                     thing.began, thing.found = True, True
                 elif thing.found:
-                    thing.check(grey[time])
+                    thing.check(pictures[time])
                 if thing.found:
                     points[row, time] = thing.place
             before = time
@@ -95,17 +98,17 @@ class LucasKanade:
 class _Thing:
     """What one query follows, and where it is."""
 
-    def __init__(self, cv2: Any, grey: list[Any], query: Query) -> None:
+    def __init__(self, cv2: Any, picture: Any, query: Query) -> None:
         self.cv2 = cv2
         self.start = query.frame
         self.origin = np.array([query.x, query.y], np.float32) - np.float32(0.5)
-        self.place = self.origin
+        self.place = self.before = self.origin
         self.began = self.found = False
         self.missed = 0
-        self.side = _window(grey[0].shape)
-        self.looks = self.patch(grey[query.frame], self.origin)
+        self.side = _odd(min(picture.shape[:2]) / 28, 13)
+        self.looks = self.patch(picture, self.origin)
         self.recent = [1.0]
-        self.flat = float(self.looks.std()) < _FLAT
+        self.flat = float(self.looks.std((0, 1)).max()) < _FLAT
 
     def patch(self, image: Any, place: Array) -> Array:
         """What is around a place."""
@@ -122,29 +125,34 @@ class _Thing:
         else:
             self.place = place
 
+    def guess(self) -> Array:
+        """Where it would be if it went on as it went."""
+        return self.place + (self.place - self.before)
+
     def check(self, image: Any) -> None:
         """Be lost where looks changed all at once: something else came before it."""
         self.recent = [*self.recent[-_RECENT:], _alike(self.looks, self.patch(image, self.place))]
         if self.recent[-1] < _HIDDEN and max(self.recent) > _ALIKE:
-            self.move(None, image.shape)
+            self.move(None, image.shape[:2])
 
     def search(self, image: Any) -> None:
         """Look for what was lost by its looks, the farther the longer it has been away."""
         self.missed += 1
-        height, width = image.shape
+        height, width = image.shape[:2]
         half = self.side // 2
-        reach = half + self.side * min(self.missed, 4)
+        reach = half + min(height, width) // 6 * min(self.missed, 4)
         x, y = (int(round(float(value))) for value in self.place)
         left, top = max(x - reach, 0), max(y - reach, 0)
         part = image[top : min(y + reach + 1, height), left : min(x + reach + 1, width)]
-        if min(part.shape) < self.side:
+        if min(part.shape[:2]) < self.side:
             return
         template = self.looks.round().astype(np.uint8)
         alike = self.cv2.matchTemplate(part, template, self.cv2.TM_CCOEFF_NORMED)
         _, best, _, corner = self.cv2.minMaxLoc(np.nan_to_num(alike, posinf=-1, neginf=-1))
-        if best > _ALIKE:
+        if best > _SAME:
             self.found, self.recent = True, [best]
-            self.place = np.array([left + corner[0] + half, top + corner[1] + half], np.float32)
+            place = np.array([left + corner[0] + half, top + corner[1] + half], np.float32)
+            self.place = self.before = place
 
 
 class _Flow:
@@ -153,7 +161,7 @@ class _Flow:
     def __init__(self, cv2: Any, shape: tuple[int, int]) -> None:
         self.cv2 = cv2
         self.shape = shape
-        side = _window(shape)
+        side = _odd(min(shape) / 20, 9)
         spread = np.linspace(-side / 4, side / 4, _GRID, dtype=np.float32)
         self.grid = np.stack(np.meshgrid(spread, spread), -1).reshape(-1, 2)
         self.side = side
@@ -165,8 +173,10 @@ class _Flow:
     def step(self, before: Any, after: Any, things: Sequence[_Thing]) -> None:
         """Move things that are found from one frame to the next."""
         places = np.stack([thing.place for thing in things])
-        moved = self._moved(before, after, places, places, _LEVELS)
+        guesses = np.stack([thing.guess() for thing in things])
+        moved = self._moved(before, after, places, guesses, _LEVELS)
         for thing, place in zip(things, moved, strict=True):
+            thing.before = thing.place
             if place is not None:
                 same = _alike(thing.patch(before, thing.place), thing.patch(after, place))
                 place = place if same > _ALIKE_NEXT else None
@@ -203,6 +213,7 @@ class _Flow:
     def _tracked(
         self, before: Any, after: Any, start: Array, guess: Array, levels: int
     ) -> tuple[Array, npt.NDArray[np.uint8]]:
+        before, after = (self.cv2.cvtColor(p, self.cv2.COLOR_RGB2GRAY) for p in (before, after))
         there, found, _ = self.cv2.calcOpticalFlowPyrLK(
             before,
             after,
@@ -221,11 +232,11 @@ class _Flow:
 
 def _alike(one: Array, other: Array) -> float:
     """Correlation of two patches; 0 where one of them is flat."""
-    one, other = one - one.mean(), other - other.mean()
+    one, other = one - one.mean((0, 1)), other - other.mean((0, 1))
     size = float(np.sqrt((one**2).sum() * (other**2).sum()))
     return float((one * other).sum()) / size if size > 0 else 0.0
 
 
-def _window(shape: tuple[int, int]) -> int:
-    """An odd side in pixels: a twentieth of the frame's short side, from 9 to 31."""
-    return int(np.clip(min(shape) / 20, 9, 31)) // 2 * 2 + 1
+def _odd(value: float, least: int) -> int:
+    """An odd number of pixels from `least` to 31."""
+    return int(np.clip(value, least, 31)) // 2 * 2 + 1
