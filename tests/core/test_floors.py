@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 # From the ground up. A part imports what stands below it, and within itself.
 FLOORS = (
     {"fields", "files", "geometry", "losses", "drawing", "evaluation.metrics"},
-    {"settings", "video", "models", "trajectory", "encoders", "text"},
+    {"settings", "video", "models", "trajectory", "encoders", "text", "evaluation.trackers"},
     {"scene", "latents", "overlay", "checkpoints"},
     {"conditioning", "doctor"},
     {"data", "backbones", "sampling.guiders"},

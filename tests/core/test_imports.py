@@ -62,6 +62,7 @@ PACK = [
     "tora2.checkpoints",
     "tora2.encoders",
     "tora2.evaluation.metrics",
+    "tora2.evaluation.trackers",
     "tora2.data.clips",
     "tora2.settings",
     "tora2.geometry",

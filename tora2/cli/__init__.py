@@ -18,7 +18,19 @@ _QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
-_INPUTS = ("scene", "config", "file", "inputs", "image", "adapter", "model")
+_INPUTS = (
+    "scene",
+    "config",
+    "file",
+    "inputs",
+    "image",
+    "adapter",
+    "model",
+    "video",
+    "masks",
+    "tracker_weights",
+    "clip",
+)
 _LONGEST = 1000
 _PACKAGES = {"PIL": "pillow", "yaml": "pyyaml"}  # where the name to install is another
 
@@ -73,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
         evaluate,
         generate,
         inspect,
+        measure,
         precompute,
+        track,
         train,
         trajectories,
     )
@@ -91,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
         train,
         evaluate,
         ablation,
+        measure,
+        track,
         inspect,
         convert,
         trajectories,

@@ -1,0 +1,154 @@
+"""A trajectory document from a video: points and masks, followed, as paths that can be edited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from ..trajectory.document import (
+    GRID,
+    MAX_ENTITIES,
+    MAX_FRAMES,
+    MAX_SIDE,
+    MAX_TRACKS,
+    MIN_SIDE,
+    PALETTE,
+    Entity,
+    Track,
+    TrajectoryDocument,
+    parse,
+    to_dict,
+)
+from .fitting import fit, spans
+from .trackers import Query, Tracker, check_queries
+
+_ACROSS = 4  # a mask is followed at up to so many points squared
+_LEAST = 0.3  # share of them that must be found for the thing to be
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What is to be followed: one point, or several on it.
+
+    Attributes:
+        name: what the entity is called.
+        queries: points of it, all in one frame.
+        centre: (x, y) in pixels of that frame, whose path it becomes.
+    """
+
+    name: str
+    queries: tuple[Query, ...]
+    centre: tuple[float, float]
+
+
+def from_point(x: float, y: float, frame: int, name: str) -> Thing:
+    """A thing at a point in pixels."""
+    return Thing(name, (Query(frame, x, y),), (x, y))
+
+
+def from_mask(mask: Tensor, frame: int, name: str) -> Thing:
+    """A thing in a mask.
+
+    Args:
+        mask: [H, W] bool, True on the thing, as large as the video.
+        frame: in which it is there.
+        name: what it is called.
+
+    Raises:
+        ValueError: if the mask is empty.
+    """
+    ys, xs = mask.nonzero(as_tuple=True)
+    if not len(xs):
+        raise ValueError(f"the mask {name} is empty, expected white where the thing is")
+    left, top = int(xs.min()), int(ys.min())
+    right, bottom = int(xs.max()) + 1, int(ys.max()) + 1
+    queries = []
+    for row in range(_ACROSS):
+        for column in range(_ACROSS):
+            x = left + (right - left) * (column + 0.5) / _ACROSS
+            y = top + (bottom - top) * (row + 0.5) / _ACROSS
+            if bool(mask[int(y), int(x)]):
+                queries.append(Query(frame, x, y))
+    centre = float(xs.double().mean()) + 0.5, float(ys.double().mean()) + 0.5
+    return Thing(name, tuple(queries) or (Query(frame, *centre),), centre)
+
+
+def follow(
+    frames: Tensor, fps: float, things: Sequence[Thing], tracker: Tracker, tolerance: float = 1.0
+) -> TrajectoryDocument:
+    """Follow things through a video.
+
+    Args:
+        frames: uint8 [T, H, W, 3].
+        fps: frames per second.
+        things: each becomes an entity with a track for every time that it is seen.
+        tracker: one of `trackers`.
+        tolerance: pixels by which a path may leave what was followed; more of them need fewer
+            control points.
+
+    Returns:
+        A document of the video's size; its length is rounded up to one that a document can have,
+        and no track is visible beyond the video's own frames.
+
+    Raises:
+        ValueError: for a video that no document can be of, too many things, or when one of them
+            cannot be followed.
+    """
+    check_queries(frames, [query for thing in things for query in thing.queries])
+    count, height, width, _ = frames.shape
+    if not 1 <= len(things) <= MAX_ENTITIES:
+        raise ValueError(f"{len(things)} things are to be followed, expected 1 to {MAX_ENTITIES}")
+    if count > MAX_FRAMES or not MIN_SIDE <= min(height, width) <= max(height, width) <= MAX_SIDE:
+        raise ValueError(
+            f"the video is {width}x{height} with {count} frames, expected sides from {MIN_SIDE} to "
+            f"{MAX_SIDE} and at most {MAX_FRAMES} frames, as a trajectory document can have"
+        )
+    length = GRID.rounded_frames(count)
+    followed = tracker.follow(frames, [query for thing in things for query in thing.queries])
+    entities: list[Entity] = []
+    tracks: list[Track] = []
+    place = 0
+    for index, thing in enumerate(things):
+        points = followed.points[place : place + len(thing.queries)].double().numpy()
+        place += len(thing.queries)
+        path = _path(points, thing)
+        color = PALETTE[index % len(PALETTE)]
+        entities.append(Entity(f"e{index + 1}", thing.name[:80], color))
+        seen = np.asarray(np.isfinite(path).all(-1))
+        if seen.sum() < min(2, count):
+            x, y = (round(value, 1) for value in thing.centre)
+            raise ValueError(
+                f"{tracker.name} cannot follow {thing.name} from {x:g},{y:g} in frame "
+                f"{thing.queries[0].frame}, expected something there that stands out"
+            )
+        for first, last in spans(seen):
+            name = f"t{len(tracks) + 1}"
+            part = path[first : last + 1]
+            tracks.append(
+                fit(part, first, (height, width), length, name, f"e{index + 1}", tolerance)
+            )
+    document = TrajectoryDocument(
+        width, height, length, _longest(tracks), tuple(entities), min(max(fps, 0.1), 1000.0)
+    )
+    return parse(to_dict(document))
+
+
+def _path(points: npt.NDArray[np.float64], thing: Thing) -> npt.NDArray[np.float64]:
+    """[T, 2] of a thing's centre: moved as the median of its points [n, T, 2] is."""
+    starts = np.array([(query.x, query.y) for query in thing.queries])
+    steps = points - starts[:, None]
+    found = np.isfinite(steps).all(-1)
+    path = np.full(points.shape[1:], np.nan)
+    for time in np.flatnonzero(found.mean(0) >= _LEAST):
+        path[time] = np.array(thing.centre) + np.median(steps[found[:, time], time], axis=0)
+    return path
+
+
+def _longest(tracks: Sequence[Track]) -> tuple[Track, ...]:
+    """As many tracks as a document holds, without the shortest."""
+    kept = sorted(tracks, key=lambda track: track.start - track.end)[:MAX_TRACKS]
+    return tuple(track for track in tracks if track in kept)
