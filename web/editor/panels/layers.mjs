@@ -18,6 +18,7 @@ import { tooFast } from "../model/sampling.mjs";
 import { allPoints, isWhole, toggle } from "../model/selection.mjs";
 import { removeTracks } from "../model/tracks.mjs";
 import { el, iconButton, setPressed } from "../view/dom.mjs";
+import { patchChildren } from "../view/patch.mjs";
 
 /** What the list shows; it is rebuilt when one of these has changed. */
 const SHOWN = /** @type {const} */ ([
@@ -49,37 +50,20 @@ export function createLayers(store, t) {
     list,
   );
 
-  /** How far the list is scrolled: asking the list itself would lay the page out. */
-  let scroll = 0;
-  list.addEventListener("scroll", () => (scroll = list.scrollTop), { passive: true });
   /** @type {State | null} */
   let shown = null;
   function update() {
     const { state } = store;
     if (shown && SHOWN.every((key) => shown?.[key] === state[key])) return;
-    if (list.contains(document.activeElement) && document.activeElement?.matches("input")) return;
     if (shown && state.doc !== store.settled) return;
     shown = state;
     add.disabled = state.readOnly;
     const rows = state.doc.entities.flatMap((entity) => layer(store, t, entity));
     const free = state.doc.tracks.some((track) => track.entity === null);
     if (free || !rows.length || state.entity === null) rows.push(...layer(store, t, null));
-    const focused = focusedTrack(list);
-    const scrolled = scroll;
-    list.replaceChildren(...rows);
-    if (scrolled) list.scrollTop = scrolled;
-    if (focused) rows.find((row) => row.dataset.track === focused)?.focus({ preventScroll: true });
+    patchChildren(list, rows);
   }
-  list.addEventListener("focusout", () => queueMicrotask(update));
   return { element, update };
-}
-
-/** The track whose row has the focus. @param {HTMLElement} list */
-function focusedTrack(list) {
-  const { activeElement } = document;
-  return activeElement instanceof HTMLElement && list.contains(activeElement)
-    ? activeElement.dataset.track
-    : undefined;
 }
 
 /**
@@ -101,6 +85,7 @@ function layer(store, t, entity) {
     {
       class: gone ? "tora2-layer tora2-dim" : "tora2-layer",
       role: "listitem",
+      "data-key": key,
       "aria-current": String((entity?.id ?? null) === state.entity),
       title: t("newTracksHere"),
       onclick: (/** @type {MouseEvent} */ event) => {
@@ -136,7 +121,8 @@ function trackRow(store, t, track) {
       class: isVisible(state, track) ? "tora2-track" : "tora2-track tora2-dim",
       role: "listitem",
       tabIndex: 0,
-      "aria-selected": String(isWhole(state.selection, track)),
+      "aria-current": String(isWhole(state.selection, track)),
+      "data-key": `track:${track.id}`,
       "data-track": track.id,
       "data-partly": partly ? "" : null,
       onclick: (/** @type {MouseEvent} */ event) => {
@@ -234,11 +220,7 @@ function nameField(store, t, entity) {
     spellcheck: false,
     disabled: store.state.readOnly,
     "aria-label": t("entityName"),
-    onfocus: (/** @type {Event} */ { target }) => {
-      naming(target, true);
-      store.set({ entity: entity.id });
-    },
-    onblur: (/** @type {Event} */ { target }) => naming(target, false),
+    onfocus: () => store.set({ entity: entity.id }),
     onchange: (/** @type {Event} */ event) => {
       const input = /** @type {HTMLInputElement} */ (event.target);
       const name = input.value.trim();
@@ -246,11 +228,6 @@ function nameField(store, t, entity) {
       else if (name !== entity.name) store.edit(updateEntity(store.state.doc, entity.id, { name }));
     },
   });
-}
-
-/** @param {EventTarget | null} field @param {boolean} on */
-function naming(field, on) {
-  /** @type {HTMLElement} */ (field).parentElement?.classList.toggle("tora2-naming", on);
 }
 
 /** @param {Store} store @param {Translate} t @param {Entity} entity */
