@@ -15,6 +15,7 @@ import { api } from "../../scripts/api.js";
 import { app as hostApp } from "../../scripts/app.js";
 import { emptyDocument } from "./editor/model/document.mjs";
 import { openEditor } from "./editor/open.mjs";
+import { fitOf } from "./editor/model/fitting.mjs";
 import { translator } from "./editor/labels/strings.mjs";
 import { isFirst } from "./once.mjs";
 import { forcedSizes, sourceOf } from "./upstream.mjs";
@@ -80,6 +81,11 @@ function createWidget(node, name) {
     forced: () => forcedSizes(node, lastRun(node)),
     sources: () => sourceOf(node, lastRun(node), viewUrl),
     lend,
+    fit: () => fitOf(fitWidget(node)?.value),
+    setFit: (fit) => {
+      const chooser = fitWidget(node);
+      if (chooser) asOneEdit(() => (chooser.value = fit));
+    },
     saveLayers: (layers) => (node.properties[LAYERS] = /** @type {any} */ (layers)),
   };
 
@@ -117,6 +123,7 @@ function createWidget(node, name) {
   observer.observe(mount);
 
   chain(node, "onConnectionsChange", () => editor?.follow());
+  chain(node, "onWidgetChanged", () => editor?.follow());
   chain(node, "onExecuted", () => {
     editor?.follow();
     requestAnimationFrame(() => makeRoom(node));
@@ -176,6 +183,11 @@ function savedLayers(node) {
 /** What the node's last run told the page. @param {LGraphNode} node @returns {Record<string, any>} */
 function lastRun(node) {
   return /** @type {any} */ (app).nodeOutputs?.[String(node.id)] ?? {};
+}
+
+/** The chooser of how the background lies in the frame. @param {LGraphNode} node */
+function fitWidget(node) {
+  return /** @type {any} */ (node.widgets?.find((widget) => widget.name === "fit"));
 }
 
 /** @param {{filename: string, subfolder?: string, type?: string}} file */

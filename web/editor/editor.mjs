@@ -14,6 +14,8 @@
  *   redo(): void,
  *   forced(): Forced,
  *   sources(): import("./view/background.mjs").Source,
+ *   fit(): import("./model/fitting.mjs").Fit,
+ *   setFit(fit: import("./model/fitting.mjs").Fit): void,
  *   saveLayers(layers: Layers): void,
  *   lend(file: File): Promise<string | null>,
  * }} Port
@@ -73,6 +75,8 @@ export class Editor {
       "aria-label": t("stage"),
       "data-capture-wheel": "true",
     });
+    /** Where the frame lies when it is fitted to the stage. @type {Viewport | null} */
+    this.fitted = null;
     this.paths = new PathLayer(() => el("canvas"));
     this.controller = new StageController(store, () => this.view());
     this.fullscreen = createFullscreen(() => this.element);
@@ -121,10 +125,17 @@ export class Editor {
     );
   }
 
-  /** @returns {Viewport} */
+  /**
+   * Where the frame lies on the stage. It stays there while a pointer is pressed, whatever else
+   * happens to the size of the node.
+   * @returns {Viewport}
+   */
   view() {
+    const { viewport, doc } = this.store.state;
+    if (viewport) return viewport;
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    return this.store.state.viewport ?? fit(this.store.state.doc, { width, height });
+    if (!this.controller.gesture || !this.fitted) this.fitted = fit(doc, { width, height });
+    return this.fitted;
   }
 
   /**
@@ -154,6 +165,7 @@ export class Editor {
     const same =
       doc.width === settled.width && doc.height === settled.height && doc.frames === settled.frames;
     if (!same && state.doc === settled) this.store.load(doc);
+    this.background.fit = this.port.fit();
     this.background.follow(this.port.sources());
     this.redraw();
   }
@@ -194,7 +206,7 @@ export class Editor {
     const backdrop = this.background.at(state.frame, state.doc.frames);
     const context = prepare(this.canvas, size);
     const theme = themeOf(this.element);
-    const view = state.viewport ?? fit(state.doc, size);
+    const view = this.view();
     if (context) {
       const busy = backdrop.picture !== null || backdrop.tint !== null;
       const hint = state.doc.tracks.length || state.readOnly ? "" : this.t("hintEmpty");
