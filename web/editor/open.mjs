@@ -79,6 +79,7 @@ function connect(editor) {
 /** After a click on a button or a row the keys belong to the stage. @param {Editor} editor @param {MouseEvent} event */
 function refocus({ canvas }, { detail, target }) {
   if (detail === 0 || !(target instanceof Element)) return;
+  if (document.activeElement?.matches(".tora2-editor input")) return; // which the click gave it to
   const clicked = target.closest("button, .tora2-track, .tora2-layer");
   if (!clicked || clicked.hasAttribute("aria-haspopup") || target.matches("input")) return;
   canvas.focus({ preventScroll: true });

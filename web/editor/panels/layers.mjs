@@ -10,7 +10,7 @@
  * @typedef {import("../labels/strings.mjs").Translate} Translate
  * @typedef {import("../labels/strings.mjs").Word} Word
  */
-import { newEntity, toggleFlag } from "../controller/edits.mjs";
+import { chooseEntity, newEntity, toggleFlag } from "../controller/edits.mjs";
 import { isName, LIMITS } from "../model/document.mjs";
 import { colorsOf, moveEntity, moveTrack, removeEntity, updateEntity } from "../model/entities.mjs";
 import { isVisible, layerKey } from "../model/layers.mjs";
@@ -40,7 +40,11 @@ export function createLayers(store, t) {
   const add = iconButton(
     "plus",
     t("newEntity"),
-    () => newEntity(store, t("entityDefault", { n: store.state.doc.entities.length + 1 })),
+    () => {
+      const id = newEntity(store, t("entityDefault", { n: store.state.doc.entities.length + 1 }));
+      update();
+      if (id !== null) nameIt(list, layerKey(id));
+    },
     { "data-action": "new-entity" },
   );
   const element = el(
@@ -64,6 +68,15 @@ export function createLayers(store, t) {
     patchChildren(list, rows);
   }
   return { element, update };
+}
+
+/** Begin to type the name of a layer. @param {HTMLElement} list @param {string} key */
+function nameIt(list, key) {
+  const rows = [.../** @type {HTMLCollectionOf<HTMLElement>} */ (list.children)];
+  const name = rows.find((row) => row.dataset.key === key)?.querySelector("input.tora2-name");
+  if (!(name instanceof HTMLInputElement)) return;
+  name.focus();
+  name.select();
 }
 
 /**
@@ -90,7 +103,7 @@ function layer(store, t, entity) {
       title: t("newTracksHere"),
       onclick: (/** @type {MouseEvent} */ event) => {
         if (event.target instanceof Element && event.target.closest("input, button")) return;
-        store.set({ entity: entity?.id ?? null });
+        chooseEntity(store, entity?.id ?? null);
       },
     },
     entity ? swatch(store, t, entity) : el("span", { class: "tora2-dot" }),
@@ -220,7 +233,7 @@ function nameField(store, t, entity) {
     spellcheck: false,
     disabled: store.state.readOnly,
     "aria-label": t("entityName"),
-    onfocus: () => store.set({ entity: entity.id }),
+    onfocus: () => chooseEntity(store, entity.id),
     onchange: (/** @type {Event} */ event) => {
       const input = /** @type {HTMLInputElement} */ (event.target);
       const name = input.value.trim();
