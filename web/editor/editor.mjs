@@ -9,10 +9,12 @@
  *
  * What the editor asks of the node it sits in.
  * @typedef {{
- *   commit(doc: Doc): void,
+ *   commit(doc: Doc, brief: boolean): void,
  *   undo(): void,
+ *   canUndo(): boolean,
  *   redo(): void,
  *   forced(): Forced,
+ *   refused(): Forced,
  *   sources(): import("./view/background.mjs").Source,
  *   fit(): import("./model/fitting.mjs").Fit,
  *   setFit(fit: import("./model/fitting.mjs").Fit): void,
@@ -62,7 +64,7 @@ export class Editor {
     this.own = emptyDocument();
     /** When the focus left for nowhere, as it does when the element is taken out of the page. */
     this.lostFocus = -Infinity;
-    this.store = new Store((doc) => this.commit(doc));
+    this.store = new Store((doc, brief) => this.commit(doc, brief));
     const { store } = this;
     this.background = new Background(
       () => this.redraw(),
@@ -81,7 +83,7 @@ export class Editor {
     this.controller = new StageController(store, () => this.view());
     this.fullscreen = createFullscreen(() => this.element);
     this.shortcuts = createShortcuts(t);
-    this.status = createStatus(store, t);
+    this.status = createStatus(store, t, () => this.port.refused());
     this.menu = createMenu(this);
     this.toolbar = createToolbar(this, t, (button) => this.menu.toggle(button));
     this.layers = createLayers(store, t);
@@ -170,11 +172,11 @@ export class Editor {
     this.redraw();
   }
 
-  /** @param {Doc} doc */
-  commit(doc) {
+  /** @param {Doc} doc @param {boolean} brief */
+  commit(doc, brief) {
     this.raw = doc;
     this.own = doc;
-    this.port.commit(doc);
+    this.port.commit(doc, brief);
   }
 
   redraw() {
@@ -238,7 +240,8 @@ export class Editor {
   }
 
   undo() {
-    this.port.undo();
+    if (this.port.canUndo()) this.port.undo();
+    else this.status.say(this.t("nothingToUndo"));
   }
 
   redo() {
@@ -287,6 +290,7 @@ export class Editor {
     this.fullscreen.leave();
     this.background.clear();
     this.disconnect();
+    this.element.remove(); // the host may keep the node's widget, and with it all that is in it
   }
 }
 

@@ -63,7 +63,7 @@ export function nudge(store, px) {
   const { doc } = store.state;
   const selection = editableSelection(store.state);
   const by = { x: px.x / doc.width, y: px.y / doc.height };
-  if (selection.size) store.edit(movePoints(doc, selection, by));
+  if (selection.size) store.edit(movePoints(doc, selection, by), {}, true);
 }
 
 /**

@@ -91,8 +91,15 @@ export const STRINGS = {
   pasteClipboard: ["Paste", "粘贴"],
   importFailed: ["Nothing was imported: {reason}", "未导入任何内容：{reason}"],
   imported: ["{n} tracks added", "已添加 {n} 条轨迹"],
+  importedOne: ["1 track added", "已添加 1 条轨迹"],
+  nothingToUndo: ["Nothing in the editor to undo", "编辑器中没有可撤销的操作"],
+  refusedSize: [
+    "The graph sets {name} to {value}: {rule}",
+    "工作流将 {name} 设为 {value}：{rule}",
+  ],
+  sideRule: ["expected a whole number from {low} to {high}", "应为 {low} 至 {high} 的整数"],
   importedPart: [
-    "{n} tracks added; as in Tora, the last {lost} points do not fit the frames",
+    "Tracks added: {n}; as in Tora, the last {lost} points do not fit the frames",
     "已添加 {n} 条轨迹；与 Tora 相同，末尾 {lost} 个点超出帧数",
   ],
   exportAs: ["Export", "导出"],

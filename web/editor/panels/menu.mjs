@@ -12,6 +12,7 @@
  */
 import { COMMANDS, isEnabled, perform } from "../controller/commands.mjs";
 import { EXPORTS } from "../formats/exporting.mjs";
+import { written } from "../formats/writing.mjs";
 import { chooseFiles, download, takeFiles } from "../input/files.mjs";
 import { emptyDocument } from "../model/document.mjs";
 import { DocumentError } from "../model/fields.mjs";
@@ -203,7 +204,7 @@ function exportItems({ store, t, status }) {
 /** What can be done with a value that is no document of ours. @param {Owner} editor @returns {Section[]} */
 function rescue(editor) {
   const { store, t } = editor;
-  const text = typeof editor.raw === "string" ? editor.raw : JSON.stringify(editor.raw, null, 1);
+  const text = typeof editor.raw === "string" ? editor.raw : written(editor.raw);
   return [
     {
       title: t("exportAs"),
