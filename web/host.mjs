@@ -29,6 +29,7 @@ const INITIAL_SIZE = /** @type {[number, number]} */ ([760, 740]);
 const MIN_HEIGHT = 480;
 const LAYERS = "tora2_layers";
 const PAUSE_MS = 700;
+const SETTLED_MS = 120;
 /** The inputs whose pictures a run brings. */
 const SHOWN = ["background", "masks", "width", "height", "frames"];
 /** Runs that are looked through for one of the node. */
@@ -288,6 +289,24 @@ function followGraph() {
   for (const editor of editors) editor.follow();
 }
 
+/** Draw as sharply as the graph's zoom asks; the page may be laid out a little after the news. */
+function followZoom() {
+  const ds = /** @type {any} */ (app.canvas.ds);
+  const before = ds.onChanged;
+  let zoom = ds.scale;
+  let later = 0;
+  const redraw = () => {
+    for (const editor of editors) editor.redraw();
+  };
+  ds.onChanged = function (/** @type {[number, unknown]} */ ...news) {
+    before?.apply(this, news);
+    if (news[0] === zoom) return;
+    zoom = news[0];
+    clearTimeout(later);
+    later = setTimeout(redraw, SETTLED_MS);
+  };
+}
+
 /**
  * The host zooms the graph for two fingers wherever they are, ahead of any listener of ours; over a
  * stage they zoom what is on it.
@@ -331,6 +350,7 @@ const extension = {
   setup() {
     addStyles();
     api.addEventListener("graphChanged", followGraph);
+    followZoom();
     addEventListener("touchmove", keepPinch, { capture: true, passive: true });
     addEventListener("pointerdown", endRun, { capture: true });
     addEventListener("keydown", endRunAtKey, { capture: true });

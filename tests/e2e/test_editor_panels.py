@@ -181,3 +181,108 @@ def test_every_number_is_within_the_node(graph: Graph, width: int) -> None:
         field = fields.nth(i).bounding_box()
         assert field["x"] + field["width"] <= box["x"] + box["width"]
         assert field["width"] >= 36
+
+
+MANY = [{**TWO["tracks"][0], "id": f"t{i}", "entity": None} for i in range(1, 41)]
+for i, track in enumerate(MANY):
+    track["points"] = [{"x": 0.1, "y": 0.02 * i + 0.1}, {"x": 0.9, "y": 0.02 * i + 0.1}]
+
+
+def test_what_is_selected_on_the_stage_is_seen_in_the_list(graph: Graph) -> None:
+    graph.add()
+    graph.show({**TWO, "tracks": MANY})
+    graph.press("v")
+    graph.click(0.1, 0.02 * 39 + 0.1)
+    row = graph.find("[data-track=t40]").bounding_box()
+    box = graph.find(".tora2-layers").bounding_box()
+    assert box["y"] <= row["y"] and row["y"] + row["height"] <= box["y"] + box["height"] + 1
+    label = graph.find("[data-track=t40]").get_attribute("aria-label")
+    assert label == "Track t40, 2 points, frames 0 to 48"
+    timeline = graph.find(".tora2-timeline").bounding_box()
+    graph.page.mouse.click(timeline["x"] + 20, timeline["y"] + timeline["height"] - 6)
+    graph.settle()
+    chosen = graph.find("[data-partly]")
+    assert chosen.count() == 1 and chosen.get_attribute("data-track") in ("t39", "t40")
+
+
+def test_buttons_of_the_layers_are_large_enough(graph: Graph) -> None:
+    graph.add()
+    graph.show(TWO)
+    for button in graph.find(".tora2-panel button").all():
+        box = button.bounding_box()
+        assert min(box["width"], box["height"]) >= 24
+    graph.find("[data-track=t2]").click()
+    graph.find(".tora2-heading").get_by_label("Delete").click()
+    graph.settle()
+    assert [track["id"] for track in graph.value()["tracks"]] == ["t1"]
+    graph.find(".tora2-layer").nth(1).click(position={"x": 6, "y": 14})
+    graph.find(".tora2-heading").get_by_label("Delete the entity and its tracks").click()
+    graph.settle()
+    assert names(graph) == ["cat"]
+
+
+def test_the_timeline_is_made_higher(graph: Graph) -> None:
+    graph.add()
+    graph.show({**TWO, "tracks": MANY})
+    before = graph.find(".tora2-timeline").bounding_box()["height"]
+    edge = graph.find(".tora2-edge").bounding_box()
+    mouse = graph.page.mouse
+    mouse.move(edge["x"] + 100, edge["y"] + 3)
+    mouse.down()
+    mouse.move(edge["x"] + 100, edge["y"] - 57, steps=4)
+    mouse.up()
+    graph.settle()
+    assert graph.find(".tora2-timeline").bounding_box()["height"] == pytest.approx(
+        before + 60, abs=2
+    )
+    mouse.move(edge["x"] + 100, edge["y"] - 200, steps=2)
+    graph.find(".tora2-edge").focus()
+    graph.press("ArrowUp")
+    assert graph.find(".tora2-timeline").bounding_box()["height"] == pytest.approx(
+        before + 80, abs=2
+    )
+
+
+def test_the_canvas_is_as_sharp_as_the_graph_is_zoomed(graph: Graph) -> None:
+    graph.add()
+    graph.show(TWO)
+    density = "(canvas) => canvas.width / canvas.clientWidth"
+    for zoom in (2.0, 1.0, 1.5):
+        graph.page.evaluate(
+            "(z) => { app.canvas.ds.scale = z; app.canvas.setDirty(true, true); }", zoom
+        )
+        graph.settle(900)
+        assert graph.find(".tora2-canvas").evaluate(density) == pytest.approx(zoom, abs=0.02)
+    graph.page.evaluate("app.canvas.ds.scale = 1; app.canvas.setDirty(true, true)")
+    graph.settle(600)
+
+
+def test_points_are_taken_hold_of_in_a_small_graph(graph: Graph) -> None:
+    graph.add()
+    graph.show(TWO)
+    graph.page.evaluate("app.canvas.ds.scale = 0.25; app.canvas.setDirty(true, true)")
+    graph.settle(900)
+    graph.find(".tora2-canvas").focus()
+    graph.press("v")
+    x, y = graph.place(0.3, 0.8)
+    graph.page.mouse.click(x + 4, y + 4)
+    graph.settle()
+    selected = graph.find("[data-partly]")
+    assert selected.count() == 1 and selected.get_attribute("data-track") == "t2"
+    graph.page.evaluate("app.canvas.ds.scale = 1; app.canvas.setDirty(true, true)")
+    graph.settle(600)
+
+
+def test_fitting_shows_what_lies_off_the_frame(graph: Graph) -> None:
+    graph.add()
+    off = {**TWO["tracks"][1], "points": [{"x": 1.8, "y": 0.5}]}
+    graph.show({**TWO, "tracks": [off]})
+    graph.find("[data-action=fit]").click()
+    graph.press("v")
+    box = graph.find(".tora2-canvas").bounding_box()
+    room = 1 - 2 * MARGIN
+    scale = min(box["width"] * room / (1.8 * 720), box["height"] * room / 480)
+    x = box["x"] + box["width"] / 2 + 0.9 * 720 * scale
+    graph.page.mouse.click(x, box["y"] + box["height"] / 2)
+    graph.settle()
+    assert graph.find("[data-partly]").count() == 1

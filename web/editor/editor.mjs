@@ -30,7 +30,7 @@ import { emptyDocument } from "./model/document.mjs";
 import { motionOf } from "./model/motion.mjs";
 import { Store } from "./model/store.mjs";
 import { resized } from "./model/timing.mjs";
-import { fit } from "./model/viewport.mjs";
+import { fit, fitAll } from "./model/viewport.mjs";
 import { createFullscreen } from "./panels/fullscreen.mjs";
 import { createInspector } from "./panels/inspector.mjs";
 import { createLayers } from "./panels/layers.mjs";
@@ -260,6 +260,12 @@ export class Editor {
   zoom(factor) {
     const { clientWidth, clientHeight } = this.canvas;
     this.controller.zoom({ x: clientWidth / 2, y: clientHeight / 2 }, factor);
+  }
+
+  /** Show the whole frame, and the points that lie off it. */
+  fit() {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    this.store.set({ viewport: fitAll(this.store.state.doc, { width, height }) });
   }
 
   /** Leave the innermost thing that is open or under way. */

@@ -91,6 +91,7 @@ function pressOf(event, element) {
   const { pointerType } = event;
   return {
     css: eventToCss(event, element),
+    zoom: element.getBoundingClientRect().width / element.clientWidth || 1,
     button: Math.max(0, event.button),
     pointer: pointerType === "touch" || pointerType === "pen" ? pointerType : "mouse",
     shift: event.shiftKey,

@@ -93,10 +93,7 @@ export const STRINGS = {
   imported: ["{n} tracks added", "已添加 {n} 条轨迹"],
   importedOne: ["1 track added", "已添加 1 条轨迹"],
   nothingToUndo: ["Nothing in the editor to undo", "编辑器中没有可撤销的操作"],
-  refusedSize: [
-    "The graph sets {name} to {value}: {rule}",
-    "工作流将 {name} 设为 {value}：{rule}",
-  ],
+  refusedSize: ["The graph sets {name} to {value}: {rule}", "工作流将 {name} 设为 {value}：{rule}"],
   sideRule: ["expected a whole number from {low} to {high}", "应为 {low} 至 {high} 的整数"],
   importedPart: [
     "Tracks added: {n}; as in Tora, the last {lost} points do not fit the frames",
@@ -159,6 +156,7 @@ export const STRINGS = {
   ],
   stage: ["Trajectory canvas", "轨迹画布"],
   timeline: ["Timeline", "时间轴"],
+  timelineHeight: ["Height of the timeline", "时间轴高度"],
   announceTrack: [
     "Track {id}, {n} points, frames {start} to {end}",
     "轨迹 {id}，{n} 个点，第 {start} 至 {end} 帧",

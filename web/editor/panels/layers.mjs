@@ -47,10 +47,17 @@ export function createLayers(store, t) {
     },
     { "data-action": "new-entity" },
   );
+  const actions = createActions(store, t);
   const element = el(
     "div",
     { class: "tora2-panel" },
-    el("div", { class: "tora2-heading" }, el("span", {}, t("layers")), add),
+    el(
+      "div",
+      { class: "tora2-heading" },
+      el("span", { class: "tora2-title" }, t("layers")),
+      ...actions.buttons,
+      add,
+    ),
     list,
   );
 
@@ -60,14 +67,31 @@ export function createLayers(store, t) {
     const { state } = store;
     if (shown && SHOWN.every((key) => shown?.[key] === state[key])) return;
     if (shown && state.doc !== store.settled) return;
+    const found = shown?.selection !== state.selection;
     shown = state;
+    actions.update();
     add.disabled = state.readOnly;
     const rows = state.doc.entities.flatMap((entity) => layer(store, t, entity));
     const free = state.doc.tracks.some((track) => track.entity === null);
     if (free || !rows.length || state.entity === null) rows.push(...layer(store, t, null));
     patchChildren(list, rows);
+    if (found) bringIntoView(list);
   }
   return { element, update };
+}
+
+/** Scroll to a selected track that is out of sight; the page around the list stays. @param {HTMLElement} list */
+function bringIntoView(list) {
+  const rows = /** @type {NodeListOf<HTMLElement>} */ (list.querySelectorAll("[data-partly]"));
+  if (!rows.length) return;
+  const [first, last] = [rows[0], rows[rows.length - 1]];
+  const top = list.scrollTop;
+  const bottom = top + list.clientHeight;
+  const from = first.offsetTop - list.offsetTop;
+  const to = last.offsetTop + last.offsetHeight - list.offsetTop;
+  if (to <= top || from >= bottom || (rows.length === 1 && (from < top || to > bottom))) {
+    list.scrollTop = from < top ? from : Math.min(from, to - list.clientHeight);
+  }
 }
 
 /** Begin to type the name of a layer. @param {HTMLElement} list @param {string} key */
@@ -98,6 +122,7 @@ function layer(store, t, entity) {
     {
       class: gone ? "tora2-layer tora2-dim" : "tora2-layer",
       role: "listitem",
+      "aria-label": entity?.name ?? t("freeTracks"),
       "data-key": key,
       "aria-current": String((entity?.id ?? null) === state.entity),
       title: t("newTracksHere"),
@@ -108,7 +133,6 @@ function layer(store, t, entity) {
     },
     entity ? swatch(store, t, entity) : el("span", { class: "tora2-dot" }),
     entity ? nameField(store, t, entity) : el("span", { class: "tora2-name" }, t("freeTracks")),
-    entity && entity.id === state.entity && entityActions(store, t, entity.id),
     solo,
     ...flags(store, t, key),
   );
@@ -134,6 +158,7 @@ function trackRow(store, t, track) {
       class: isVisible(state, track) ? "tora2-track" : "tora2-track tora2-dim",
       role: "listitem",
       tabIndex: 0,
+      "aria-label": t("announceTrack", { id: track.id, n, start: track.start, end: track.end }),
       "aria-current": String(isWhole(state.selection, track)),
       "data-key": `track:${track.id}`,
       "data-track": track.id,
@@ -155,55 +180,49 @@ function trackRow(store, t, track) {
     fast && el("span", { class: "tora2-fast", title: t("tooFast", { tracks: track.id }) }, "▲"),
     !partly &&
       el("span", { class: "tora2-note" }, n === 1 ? t("oneAnchor") : t("trackPoints", { n })),
-    partly && trackActions(store, t, track.id),
     ...flags(store, t, track.id),
   );
   return row;
 }
 
 /**
- * Move up, move down, delete.
+ * Move up, move down, delete: a track when one is selected, else the entity.
  * @param {Store} store
  * @param {Translate} t
- * @param {Word} removing what deleting is called
- * @param {(doc: Doc, step: number) => Doc} move
- * @param {(doc: Doc) => Doc} remove
  */
-function actions(store, t, removing, move, remove) {
+function createActions(store, t) {
   const button = (
     /** @type {IconName} */ icon,
     /** @type {Word} */ label,
-    /** @type {(doc: Doc) => Doc} */ change,
-  ) => iconButton(icon, t(label), () => store.edit(change(store.state.doc)));
-  return el(
-    "span",
-    { class: "tora2-actions" },
-    button("up", "moveUp", (doc) => move(doc, -1)),
-    button("down", "moveDown", (doc) => move(doc, 1)),
-    button("trash", removing, remove),
+    /** @type {(doc: Doc, target: Target) => Doc} */ change,
+  ) =>
+    iconButton(icon, t(label), () => {
+      const target = targetOf(store.state);
+      if (target) store.edit(change(store.state.doc, target));
+    });
+  const move =
+    (/** @type {number} */ step) => (/** @type {Doc} */ doc, /** @type {Target} */ to) =>
+      to.track === null ? moveEntity(doc, to.entity, step) : moveTrack(doc, to.track, step);
+  const trash = button("trash", "delete", (doc, to) =>
+    to.track === null ? removeEntity(doc, to.entity) : removeTracks(doc, [to.track]),
   );
+  const buttons = [button("up", "moveUp", move(-1)), button("down", "moveDown", move(1)), trash];
+  function update() {
+    const target = targetOf(store.state);
+    for (const button of buttons) button.disabled = target === null || store.state.readOnly;
+    trash.title = t(target?.track === null ? "deleteEntity" : "delete");
+    trash.setAttribute("aria-label", trash.title);
+  }
+  return { buttons, update };
 }
 
-/** @param {Store} store @param {Translate} t @param {string} id */
-function entityActions(store, t, id) {
-  return actions(
-    store,
-    t,
-    "deleteEntity",
-    (doc, step) => moveEntity(doc, id, step),
-    (doc) => removeEntity(doc, id),
-  );
-}
+/** @typedef {{track: string} | {track: null, entity: string}} Target */
 
-/** @param {Store} store @param {Translate} t @param {string} id */
-function trackActions(store, t, id) {
-  return actions(
-    store,
-    t,
-    "delete",
-    (doc, step) => moveTrack(doc, id, step),
-    (doc) => removeTracks(doc, [id]),
-  );
+/** @param {State} state @returns {Target | null} */
+function targetOf({ doc, selection, entity }) {
+  const track = doc.tracks.find(({ id }) => selection.has(id));
+  if (track) return { track: track.id };
+  return entity === null ? null : { track: null, entity };
 }
 
 /** @type {Readonly<Record<"hidden" | "locked", Record<"on" | "off", {icon: IconName, label: Word}>>>} */
