@@ -14,6 +14,7 @@ from ..tora2.geometry import COGVIDEOX
 from ..tora2.trajectory import Tracks, TrajectoryDocument, parse, sample
 from ..tora2.trajectory.formats import to_host
 from ..tora2.trajectory.resizing import resized
+from .fitting import FITS, fitted
 from .host import graph, memory, progress
 from .io_types import TrajectoriesSocket
 
@@ -76,6 +77,15 @@ class Tora2TrajectoryEditor(io.ComfyNode):
                     tooltip=f"Number of frames, {COGVIDEOX.temporal}k + 1. Wins over the "
                     "document's; timing is scaled.",
                 ),
+                io.Combo.Input(
+                    "fit",
+                    options=list(FITS),
+                    default=FITS[0],
+                    optional=True,
+                    tooltip="How a background of another shape lies behind the paths. Choose what "
+                    "fits the first frame to the video, as in Tora2 Image to Video.",
+                    extra_dict={"socketless": True},
+                ),
             ],
             outputs=[
                 TrajectoriesSocket.Output(
@@ -114,6 +124,7 @@ class Tora2TrajectoryEditor(io.ComfyNode):
         width: int | None = None,
         height: int | None = None,
         frames: int | None = None,
+        fit: str = FITS[0],
     ) -> io.NodeOutput:
         trajectories = resized(_read(document), width=width, height=height, frames=frames)
         tracks = sample(trajectories)
@@ -126,7 +137,7 @@ class Tora2TrajectoryEditor(io.ComfyNode):
         }
         given = {name: pictures for name, pictures in shots.items() if pictures is not None}
         with progress.steps(trajectories.frames + sum(map(len, given.values()))) as advance:
-            preview = _preview(trajectories, tracks, background, whole, advance)
+            preview = _preview(trajectories, tracks, background, fit, whole, advance)
             behind: dict[str, list[Any]] = {}
             for name, pictures in given.items():
                 for picture in _thumbnails(pictures):
@@ -169,6 +180,7 @@ def _preview(
     document: TrajectoryDocument,
     tracks: Tracks,
     background: Tensor | None,
+    fit: str,
     whole: bool,
     advance: Callable[[], None],
 ) -> Tensor:
@@ -186,16 +198,23 @@ def _preview(
         advance()
         frame = result[time - wanted.start] if time in wanted else None
         if frame is not None and background is not None:
-            frame.copy_(_fitted(background[shot[time]], size))
+            frame.copy_(_behind(background[shot[time]], size, fit))
         painter.draw(time, frame)
     return result if background is None else result.to(background.device)
 
 
-def _fitted(picture: Tensor, size: tuple[int, int]) -> Tensor:
+def _behind(picture: Tensor, size: tuple[int, int], fit: str) -> Tensor:
     """A picture [H, W, C] of the background as RGB in [0, 1] on the canvas."""
-    chosen = picture[None, ..., :3].movedim(-1, 1)
-    fitted = torch.nn.functional.interpolate(chosen, size, mode="bilinear", antialias=True)
-    return fitted[0].movedim(0, -1).clamp(0, 1)
+    height, width = size
+    return fitted(picture[None, ..., :3], width, height, fit, _resize)[0].clamp(0, 1)
+
+
+def _resize(pictures: Tensor, width: int, height: int) -> Tensor:
+    """Pictures [N, H, W, C], stretched; the finest of a photograph do not flicker."""
+    first = pictures.movedim(-1, 1)
+    size = (height, width)
+    resized = torch.nn.functional.interpolate(first, size, mode="bilinear", antialias=True)
+    return resized.movedim(1, -1)
 
 
 def _shown_size(height: int, width: int) -> tuple[int, int]:

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from ..tora2.geometry import COGVIDEOX
 from ..tora2.trajectory.document import MAX_FRAMES, MAX_SIDE
+from .fitting import FITS, fitted
 from .host import video
 from .validation import refusal
-
-FITS = ("crop", "stretch (as Tora)")
 
 
 class Tora2ImageToVideo(io.ComfyNode):
@@ -44,7 +43,9 @@ class Tora2ImageToVideo(io.ComfyNode):
                     "fit",
                     options=list(FITS),
                     default=FITS[0],
-                    tooltip="What to do with a picture of another shape.",
+                    tooltip="What to do with a picture of another shape: cut it from the middle, "
+                    "pull it to the shape, or show it whole on black. The trajectory editor's "
+                    "background should be fitted in the same way.",
                 ),
                 io.Int.Input(
                     "batch_size", default=1, min=1, max=64, advanced=True, tooltip="Videos at once."
@@ -75,11 +76,15 @@ class Tora2ImageToVideo(io.ComfyNode):
         batch_size: int = 1,
     ) -> io.NodeOutput:
         empty = video.empty_latent(width, height, frames, batch_size)
-        first = video.resize(image[:1], width, height, crop=fit == FITS[0])
+        first = fitted(image[:1, ..., :3], width, height, fit, _resize)
         # The model scales the latent itself and leaves the other frames empty.
         latent = {"concat_latent_image": video.encode(vae, first)}
         with_image = [[[c, values | latent] for c, values in cond] for cond in (positive, negative)]
         return io.NodeOutput(*with_image, empty)
+
+
+def _resize(images: Tensor, width: int, height: int) -> Tensor:
+    return video.resize(images, width, height, crop=False)
 
 
 def _side(name: str, default: int) -> io.Input:

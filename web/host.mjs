@@ -15,9 +15,11 @@ import { api } from "../../scripts/api.js";
 import { app as hostApp } from "../../scripts/app.js";
 import { emptyDocument } from "./editor/model/document.mjs";
 import { openEditor } from "./editor/open.mjs";
+import { fitOf } from "./editor/model/fitting.mjs";
 import { translator } from "./editor/labels/strings.mjs";
+import { OWN } from "./editor/input/pointers.mjs";
 import { isFirst } from "./once.mjs";
-import { forcedSizes, sourceOf } from "./upstream.mjs";
+import { forcedSizes, refusedSizes, sourceOf } from "./upstream.mjs";
 
 /** @type {ComfyApp} */
 const app = hostApp;
@@ -26,6 +28,12 @@ const WIDGET = "TORA2_TRAJECTORY_DOCUMENT";
 const INITIAL_SIZE = /** @type {[number, number]} */ ([760, 740]);
 const MIN_HEIGHT = 480;
 const LAYERS = "tora2_layers";
+const PAUSE_MS = 700;
+const SETTLED_MS = 120;
+/** The inputs whose pictures a run brings. */
+const SHOWN = ["background", "masks", "width", "height", "frames"];
+/** Runs that are looked through for one of the node. */
+const REMEMBERED = 32;
 /** How long the editor of a removed node waits for the node to come back. */
 const KEEP_MS = 1500;
 
@@ -45,11 +53,48 @@ function placeOf(node) {
   return `${path}/${graph}/${node.id}`;
 }
 
-/** One step of the host's history. @param {() => void} change */
-function asOneEdit(change) {
-  app.canvas.emitBeforeChange();
+/** The pause after which a run of brief edits has ended; 0 while there is none. */
+let pause = 0;
+
+/**
+ * One step of the host's history. Brief edits, such as presses of an arrow, make one together until
+ * they pause or something else is done.
+ * @param {() => void} change
+ * @param {boolean} [brief]
+ */
+function asOneEdit(change, brief = false) {
+  if (!brief) endRun();
+  if (pause) clearTimeout(pause);
+  else app.canvas.emitBeforeChange();
   change();
+  if (brief) pause = setTimeout(endRun, PAUSE_MS);
+  else app.canvas.emitAfterChange();
+}
+
+function endRun() {
+  if (!pause) return;
+  clearTimeout(pause);
+  pause = 0;
   app.canvas.emitAfterChange();
+}
+
+/** @param {KeyboardEvent} event */
+function endRunAtKey({ key }) {
+  if (key !== "Shift" && !key.startsWith("Arrow")) endRun();
+}
+
+/**
+ * Whether the node is still there after a step back in the history.
+ * @param {LGraphNode} node
+ */
+function isInPast(node) {
+  const { changeTracker } = /** @type {any} */ (app.extensionManager.workflow.activeWorkflow ?? {});
+  const past = changeTracker?.undoQueue?.at(-1);
+  if (!past) return true;
+  const { id } = /** @type {any} */ (node.graph);
+  const inside = past.definitions?.subgraphs?.find((/** @type {any} */ graph) => graph.id === id);
+  const nodes = node.graph === app.rootGraph ? past.nodes : inside?.nodes;
+  return Boolean(nodes?.some((/** @type {any} */ other) => String(other.id) === String(node.id)));
 }
 
 /** @param {string} command */
@@ -72,14 +117,33 @@ function createWidget(node, name) {
   /** Where the node is; noted while it is there, as a removed node has no graph to ask. */
   let place = "";
 
+  /** What an earlier run told a page that is gone. @type {Record<string, any> | null} */
+  let earlier = null;
+  const run = () => lastRun(node) ?? earlier ?? {};
+  const remember = async () => {
+    if (lastRun(node) || !isFed(node)) return;
+    earlier = (await earlierRun(String(node.id))) ?? earlier;
+    editor?.follow();
+  };
+
   /** @type {Port} */
   const port = {
-    commit: (doc) => asOneEdit(() => (widget.value = doc)),
+    commit: (doc, brief) => asOneEdit(() => (widget.value = doc), brief),
+    canUndo: () => {
+      endRun();
+      return isInPast(node);
+    },
     undo: () => execute("Comfy.Undo"),
     redo: () => execute("Comfy.Redo"),
-    forced: () => forcedSizes(node, lastRun(node)),
-    sources: () => sourceOf(node, lastRun(node), viewUrl),
+    forced: () => forcedSizes(node, run()),
+    refused: () => refusedSizes(node, run()),
+    sources: () => sourceOf(node, run(), viewUrl),
     lend,
+    fit: () => fitOf(fitWidget(node)?.value),
+    setFit: (fit) => {
+      const chooser = fitWidget(node);
+      if (chooser) asOneEdit(() => (chooser.value = fit));
+    },
     saveLayers: (layers) => (node.properties[LAYERS] = /** @type {any} */ (layers)),
   };
 
@@ -112,15 +176,17 @@ function createWidget(node, name) {
     editor.fullscreen.rehome(mount);
     if (kept?.focused) editor.canvas.focus({ preventScroll: true });
     editors.add(editor);
+    void remember();
   };
   const observer = new ResizeObserver(open);
   observer.observe(mount);
 
-  chain(node, "onConnectionsChange", () => editor?.follow());
-  chain(node, "onExecuted", () => {
+  chain(node, "onConnectionsChange", () => {
     editor?.follow();
-    requestAnimationFrame(() => makeRoom(node));
+    void remember();
   });
+  chain(node, "onWidgetChanged", () => editor?.follow());
+  chain(node, "onExecuted", () => editor?.follow());
   chain(node, "onRemoved", () => {
     observer.disconnect();
     if (!editor) return;
@@ -142,12 +208,6 @@ function park(place, editor) {
     parked.delete(place);
     editor.destroy();
   }, KEEP_MS);
-}
-
-/** Grow a node that the still under the editor no longer fits into. @param {LGraphNode} node */
-function makeRoom(node) {
-  const [, needed] = node.computeSize();
-  if (node.size[1] < needed) node.setSize([node.size[0], needed]);
 }
 
 /**
@@ -173,9 +233,36 @@ function savedLayers(node) {
   return saved ? { hidden: strings(saved.hidden), locked: strings(saved.locked) } : undefined;
 }
 
-/** What the node's last run told the page. @param {LGraphNode} node @returns {Record<string, any>} */
+/** What the node's last run told the page. @param {LGraphNode} node @returns {Record<string, any> | undefined} */
 function lastRun(node) {
-  return /** @type {any} */ (app).nodeOutputs?.[String(node.id)] ?? {};
+  return /** @type {any} */ (app).nodeOutputs?.[String(node.id)];
+}
+
+/** @param {LGraphNode} node */
+function isFed(node) {
+  return node.inputs.some((input) => input.link !== null && SHOWN.includes(input.name));
+}
+
+/**
+ * What the server remembers of a node's last run: a page that is loaded anew is told nothing of what
+ * is in the server's cache.
+ * @param {string} id
+ * @returns {Promise<Record<string, any> | null>}
+ */
+async function earlierRun(id) {
+  const answer = await api.fetchApi(`/history?max_items=${REMEMBERED}`);
+  if (!answer.ok) return null;
+  /** @type {any[]} */
+  const runs = Object.values(await answer.json());
+  const ours = runs.filter(
+    ({ prompt, outputs }) => prompt?.[2]?.[id]?.class_type === NODE && outputs?.[id]?.tora2_size,
+  );
+  return ours.at(-1)?.outputs[id] ?? null;
+}
+
+/** The chooser of how the background lies in the frame. @param {LGraphNode} node */
+function fitWidget(node) {
+  return /** @type {any} */ (node.widgets?.find((widget) => widget.name === "fit"));
 }
 
 /** @param {{filename: string, subfolder?: string, type?: string}} file */
@@ -202,6 +289,24 @@ function followGraph() {
   for (const editor of editors) editor.follow();
 }
 
+/** Draw as sharply as the graph's zoom asks; the page may be laid out a little after the news. */
+function followZoom() {
+  const ds = /** @type {any} */ (app.canvas.ds);
+  const before = ds.onChanged;
+  let zoom = ds.scale;
+  let later = 0;
+  const redraw = () => {
+    for (const editor of editors) editor.redraw();
+  };
+  ds.onChanged = function (/** @type {[number, unknown]} */ ...news) {
+    before?.apply(this, news);
+    if (news[0] === zoom) return;
+    zoom = news[0];
+    clearTimeout(later);
+    later = setTimeout(redraw, SETTLED_MS);
+  };
+}
+
 /**
  * The host zooms the graph for two fingers wherever they are, ahead of any listener of ours; over a
  * stage they zoom what is on it.
@@ -212,6 +317,24 @@ function keepPinch(event) {
     ({ target }) => target instanceof Element && target.closest(".tora2-stage"),
   );
   if (ours && event.touches.length > 1) event.stopPropagation();
+}
+
+/** A press of the middle button, or a move with it held. @param {PointerEvent} event */
+const isMiddle = ({ button, buttons }) => button === 1 || (buttons & 4) !== 0;
+
+/**
+ * Nodes 2.0 takes the middle button for the graph on its way down to the node; over our canvases it
+ * moves the view. So it is taken before, and given to the canvas under another name.
+ * @param {PointerEvent} event
+ */
+function keepMiddle(event) {
+  const { target } = event;
+  if (!isMiddle(event) || !(target instanceof HTMLCanvasElement)) return;
+  if (!target.closest(".tora2-editor")) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  if (event.type === "pointerdown") target.setPointerCapture(event.pointerId);
+  target.dispatchEvent(new PointerEvent(`${OWN}${event.type}`, event));
 }
 
 function addStyles() {
@@ -227,7 +350,14 @@ const extension = {
   setup() {
     addStyles();
     api.addEventListener("graphChanged", followGraph);
+    followZoom();
     addEventListener("touchmove", keepPinch, { capture: true, passive: true });
+    addEventListener("pointerdown", endRun, { capture: true });
+    addEventListener("keydown", endRunAtKey, { capture: true });
+    addEventListener("blur", endRun);
+    for (const type of /** @type {const} */ (["pointerdown", "pointermove", "pointerup"])) {
+      addEventListener(type, keepMiddle, { capture: true });
+    }
   },
   beforeRegisterNodeDef(_nodeType, nodeData) {
     // A tooltip for the whole widget would hang over the canvas that is being drawn on.
@@ -240,6 +370,8 @@ const extension = {
   }),
   nodeCreated(node) {
     if (node.comfyClass !== NODE) return;
+    // The stage shows what the still would, which would take its room and make the node grow.
+    /** @type {any} */ (node).hideOutputImages = true;
     node.setSize([
       Math.max(node.size[0], INITIAL_SIZE[0]),
       Math.max(node.size[1], INITIAL_SIZE[1]),

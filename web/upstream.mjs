@@ -28,13 +28,32 @@ const VIDEO = /\.(mp4|webm|mov|mkv|m4v)(\s*\[\w+\])?$/i;
  * @returns {Forced}
  */
 export function forcedSizes(node, run) {
+  return sizes(node, run, true);
+}
+
+/**
+ * The sizes among them that no video can have, so that a run will refuse them.
+ * @param {any} node
+ * @param {Run} run
+ * @returns {Forced}
+ */
+export function refusedSizes(node, run) {
+  return sizes(node, run, false);
+}
+
+/**
+ * @param {any} node
+ * @param {Run} run
+ * @param {boolean} possible
+ */
+function sizes(node, run, possible) {
   /** @type {Forced} */
   const result = {};
   for (const name of /** @type {(keyof typeof SIZES)[]} */ (Object.keys(SIZES))) {
     const origin = inputNode(node, name);
     if (!origin) continue;
     const value = constantOf(origin) ?? run.tora2_size?.[0]?.[name];
-    if (SIZES[name](value)) result[name] = value;
+    if (typeof value === "number" && SIZES[name](value) === possible) result[name] = value;
   }
   return result;
 }

@@ -87,7 +87,7 @@ def test_saving_cloning_and_subgraphs_keep_the_document(graph: Graph) -> None:
     graph.add()
     graph.show(DOCUMENT)
     saved = graph.page.evaluate("JSON.stringify(app.graph.serialize())")
-    assert json.loads(saved)["nodes"][0]["widgets_values"] == [DOCUMENT]
+    assert json.loads(saved)["nodes"][0]["widgets_values"] == [DOCUMENT, "crop"]
     graph.page.evaluate("(text) => app.loadGraphData(JSON.parse(text))", saved)
     graph.settle(1000)
     assert graph.value() == DOCUMENT

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,33 @@ def test_drawing_can_be_interrupted(host: Any, name: str) -> None:
     with pytest.raises(model_management.InterruptProcessingException):
         host.NODE_CLASS_MAPPINGS[name].execute(**given)
     host.NODE_CLASS_MAPPINGS[name].execute(**given)  # and only once
+
+
+@pytest.mark.parametrize("size", [(192, 108), (108, 192), (100, 67), (96, 64)])
+def test_the_background_is_cut_as_the_first_frame_is(host: Any, node: Any, size: Any) -> None:
+    wide, high = size
+    ramp = torch.stack(
+        [
+            torch.linspace(0, 1, wide).expand(high, -1),
+            torch.linspace(0, 1, high)[:, None].expand(-1, wide),
+            torch.zeros(high, wide),
+        ],
+        dim=-1,
+    )[None]
+    empty = {**DOCUMENT, "entities": [], "tracks": []}
+    fitting = sys.modules[node.execute.__func__.__module__.replace("editor", "fitting")]
+    from comfy.utils import common_upscale
+
+    for fit in fitting.FITS:
+        preview = node.execute(document=empty, background=ramp, fit=fit).result[2][0]
+        if fit == "pad":
+            inside = preview[:, :, 2] == 0
+            assert bool(inside.all())
+            whole = preview[32, :, 0].max(), preview[:, 48, 1].max()
+            assert min(whole) > 0.97  # both edges of the picture are there
+            continue
+        how = "center" if fit == "crop" else "disabled"
+        first = common_upscale(ramp.movedim(-1, 1), 96, 64, "bilinear", how).movedim(1, -1)[0]
+        assert float((preview - first).abs().max()) < 0.02, fit
+    ran = node.execute(document=empty, background=ramp).result[2][0]
+    assert torch.equal(ran, node.execute(document=empty, background=ramp, fit="crop").result[2][0])

@@ -25,7 +25,7 @@ function setup(state = {}) {
   const store = new Store(() => {});
   store.load(documentOf(), { tool: "select", ...state });
   const asked = [];
-  const names = ["undo", "redo", "paste", "zoom", "escape"];
+  const names = ["undo", "redo", "paste", "zoom", "fit", "escape"];
   const toggles = ["toggleFullscreen", "toggleSide", "toggleShortcuts"];
   const noting = [...names, ...toggles].map((name) => [name, () => asked.push(name)]);
   return { asked, actions: { store, ...Object.fromEntries(noting) } };

@@ -217,7 +217,8 @@ test("commands: duplicate, nudge, keys, trim, simplify, cycle", () => {
   edits.toggleKey(store);
   assert.equal(store.state.doc.tracks[0].points[1].frame, 12);
   edits.trim(store, "start");
-  assert.equal(store.state.doc.tracks[0].start, 11);
+  assert.equal(store.state.doc.tracks[0].start, 12);
+  assert.equal(store.state.doc.tracks[0].points[1].frame, 21);
   edits.toggleKey(store);
   assert.equal(store.state.doc.tracks[0].points[1].frame, undefined);
   edits.cyclePoint(store, 1);

@@ -189,7 +189,7 @@ test("a refused import says so and leaves the document as it was; the next one c
   for (const text of said) assert.match(text, /^importFailed .*expected|^importFailed .* not /);
   assert.deepEqual([store.state.doc, commits], [before, []]);
   await takeFiles(editor, [file("[[1, 2], [30, 40]]")]);
-  assert.equal(said.at(-1), "imported 1");
+  assert.equal(said.at(-1), "importedOne 1");
   assert.equal(commits[0].tracks.length, 1);
 });
 

@@ -7,6 +7,7 @@ import { STRINGS, translator } from "../../web/editor/labels/strings.mjs";
 import { parse } from "../../web/editor/model/document.mjs";
 import { motionOf } from "../../web/editor/model/motion.mjs";
 import { Store } from "../../web/editor/model/store.mjs";
+import { withRange } from "../../web/editor/model/timing.mjs";
 import { PathLayer } from "../../web/editor/view/pathlayer.mjs";
 import { paintStage } from "../../web/editor/view/stageview.mjs";
 import { FALLBACK } from "../../web/editor/view/theme.mjs";
@@ -60,14 +61,33 @@ test("bars shift, ends trim, keys move, each as one commit", () => {
   drag(x(30), x(34));
   assert.deepEqual(times(store), [12, 24, 44]);
   drag(x(12), x(2));
-  assert.deepEqual(times(store), [2, 24, 44]);
+  assert.deepEqual(times(store), [2, 18, 44]);
   drag(x(44), x(60));
-  assert.deepEqual(times(store), [2, 24, 48]);
-  drag(x(24), x(10));
+  assert.deepEqual(times(store), [2, 20, 48]);
+  drag(x(20), x(10));
   assert.deepEqual(times(store), [2, 10, 48]);
   drag(x(2), x(40));
-  assert.deepEqual(times(store), [9, 10, 48]);
+  assert.deepEqual(times(store), [40, 41, 48]);
   assert.equal(commits.length, 5);
+});
+
+test("a track with a key at nearly every frame takes the start and end it is given", () => {
+  const points = Array.from({ length: 41 }, (_, i) => ({ x: i / 40, y: 0.5 }));
+  points.forEach((point, i) => {
+    if (i > 0 && i < 40) point.frame = Math.round((i * 48) / 40);
+  });
+  const dense = track({ points });
+  const frames = (t) => t.points.flatMap((p) => (p.frame === undefined ? [] : [p.frame]));
+  const later = withRange(dense, 8, 48);
+  assert.deepEqual([later.start, later.end], [8, 48]);
+  assert.deepEqual(
+    frames(later),
+    Array.from({ length: 39 }, (_, i) => i + 9),
+  );
+  const short = withRange(dense, 20, 30);
+  assert.deepEqual([short.start, short.end, short.points.length], [20, 30, 41]);
+  assert.deepEqual(frames(short), [21, 22, 23, 24, 25, 26, 27, 28, 29]);
+  assert.equal(withRange(dense, 0, 48), dense);
 });
 
 test("scrubbing moves the playhead and nothing else", () => {

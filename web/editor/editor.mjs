@@ -9,11 +9,15 @@
  *
  * What the editor asks of the node it sits in.
  * @typedef {{
- *   commit(doc: Doc): void,
+ *   commit(doc: Doc, brief: boolean): void,
  *   undo(): void,
+ *   canUndo(): boolean,
  *   redo(): void,
  *   forced(): Forced,
+ *   refused(): Forced,
  *   sources(): import("./view/background.mjs").Source,
+ *   fit(): import("./model/fitting.mjs").Fit,
+ *   setFit(fit: import("./model/fitting.mjs").Fit): void,
  *   saveLayers(layers: Layers): void,
  *   lend(file: File): Promise<string | null>,
  * }} Port
@@ -26,7 +30,7 @@ import { emptyDocument } from "./model/document.mjs";
 import { motionOf } from "./model/motion.mjs";
 import { Store } from "./model/store.mjs";
 import { resized } from "./model/timing.mjs";
-import { fit } from "./model/viewport.mjs";
+import { fit, fitAll } from "./model/viewport.mjs";
 import { createFullscreen } from "./panels/fullscreen.mjs";
 import { createInspector } from "./panels/inspector.mjs";
 import { createLayers } from "./panels/layers.mjs";
@@ -60,7 +64,7 @@ export class Editor {
     this.own = emptyDocument();
     /** When the focus left for nowhere, as it does when the element is taken out of the page. */
     this.lostFocus = -Infinity;
-    this.store = new Store((doc) => this.commit(doc));
+    this.store = new Store((doc, brief) => this.commit(doc, brief));
     const { store } = this;
     this.background = new Background(
       () => this.redraw(),
@@ -73,11 +77,13 @@ export class Editor {
       "aria-label": t("stage"),
       "data-capture-wheel": "true",
     });
+    /** Where the frame lies when it is fitted to the stage. @type {Viewport | null} */
+    this.fitted = null;
     this.paths = new PathLayer(() => el("canvas"));
     this.controller = new StageController(store, () => this.view());
     this.fullscreen = createFullscreen(() => this.element);
     this.shortcuts = createShortcuts(t);
-    this.status = createStatus(store, t);
+    this.status = createStatus(store, t, () => this.port.refused());
     this.menu = createMenu(this);
     this.toolbar = createToolbar(this, t, (button) => this.menu.toggle(button));
     this.layers = createLayers(store, t);
@@ -121,10 +127,17 @@ export class Editor {
     );
   }
 
-  /** @returns {Viewport} */
+  /**
+   * Where the frame lies on the stage. It stays there while a pointer is pressed, whatever else
+   * happens to the size of the node.
+   * @returns {Viewport}
+   */
   view() {
+    const { viewport, doc } = this.store.state;
+    if (viewport) return viewport;
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    return this.store.state.viewport ?? fit(this.store.state.doc, { width, height });
+    if (!this.controller.gesture || !this.fitted) this.fitted = fit(doc, { width, height });
+    return this.fitted;
   }
 
   /**
@@ -154,15 +167,16 @@ export class Editor {
     const same =
       doc.width === settled.width && doc.height === settled.height && doc.frames === settled.frames;
     if (!same && state.doc === settled) this.store.load(doc);
+    this.background.fit = this.port.fit();
     this.background.follow(this.port.sources());
     this.redraw();
   }
 
-  /** @param {Doc} doc */
-  commit(doc) {
+  /** @param {Doc} doc @param {boolean} brief */
+  commit(doc, brief) {
     this.raw = doc;
     this.own = doc;
-    this.port.commit(doc);
+    this.port.commit(doc, brief);
   }
 
   redraw() {
@@ -194,7 +208,7 @@ export class Editor {
     const backdrop = this.background.at(state.frame, state.doc.frames);
     const context = prepare(this.canvas, size);
     const theme = themeOf(this.element);
-    const view = state.viewport ?? fit(state.doc, size);
+    const view = this.view();
     if (context) {
       const busy = backdrop.picture !== null || backdrop.tint !== null;
       const hint = state.doc.tracks.length || state.readOnly ? "" : this.t("hintEmpty");
@@ -226,7 +240,8 @@ export class Editor {
   }
 
   undo() {
-    this.port.undo();
+    if (this.port.canUndo()) this.port.undo();
+    else this.status.say(this.t("nothingToUndo"));
   }
 
   redo() {
@@ -245,6 +260,12 @@ export class Editor {
   zoom(factor) {
     const { clientWidth, clientHeight } = this.canvas;
     this.controller.zoom({ x: clientWidth / 2, y: clientHeight / 2 }, factor);
+  }
+
+  /** Show the whole frame, and the points that lie off it. */
+  fit() {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    this.store.set({ viewport: fitAll(this.store.state.doc, { width, height }) });
   }
 
   /** Leave the innermost thing that is open or under way. */
@@ -275,6 +296,7 @@ export class Editor {
     this.fullscreen.leave();
     this.background.clear();
     this.disconnect();
+    this.element.remove(); // the host may keep the node's widget, and with it all that is in it
   }
 }
 

@@ -55,6 +55,10 @@ function connect(editor) {
     editor.menu.dismiss(event.target);
     event.stopPropagation();
   });
+  element.addEventListener("contextmenu", (event) => {
+    event.stopPropagation(); // the node's menu, which removes it, is not meant
+    if (!isTyping(event.target)) event.preventDefault();
+  });
   element.addEventListener("click", (event) => refocus(editor, event));
   element.addEventListener("keydown", (event) => key(editor, event));
   element.addEventListener("focusout", ({ relatedTarget }) => {
@@ -79,6 +83,7 @@ function connect(editor) {
 /** After a click on a button or a row the keys belong to the stage. @param {Editor} editor @param {MouseEvent} event */
 function refocus({ canvas }, { detail, target }) {
   if (detail === 0 || !(target instanceof Element)) return;
+  if (document.activeElement?.matches(".tora2-editor input")) return; // which the click gave it to
   const clicked = target.closest("button, .tora2-track, .tora2-layer");
   if (!clicked || clicked.hasAttribute("aria-haspopup") || target.matches("input")) return;
   canvas.focus({ preventScroll: true });
@@ -87,11 +92,18 @@ function refocus({ canvas }, { detail, target }) {
 /** @param {Editor} editor @param {KeyboardEvent} event */
 function key(editor, event) {
   const { target } = event;
-  const typing = target instanceof Element && target.matches("input, select, textarea");
-  if (typing) {
-    if (event.key === "Escape" || event.key === "Enter") editor.canvas.focus();
+  if (isTyping(target)) {
     event.stopPropagation();
+    // While an input method composes a word, both keys are its own.
+    if (event.isComposing || (event.key !== "Escape" && event.key !== "Enter")) return;
+    if (event.key === "Escape" && target instanceof HTMLInputElement) {
+      target.value = target.defaultValue;
+    }
+    editor.canvas.focus();
     return;
+  }
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !event.shiftKey) {
+    keepNode(editor, event);
   }
   const pressing =
     target instanceof Element && target.matches("button") && [" ", "Enter"].includes(event.key);
@@ -100,6 +112,25 @@ function key(editor, event) {
   if (!handleKey(editor, event)) return;
   event.preventDefault();
   event.stopPropagation();
+}
+
+/** @param {EventTarget | null} target */
+function isTyping(target) {
+  return target instanceof Element && target.matches("input, select, textarea");
+}
+
+/**
+ * The step before the editor's first is the one that made the node. The host undoes a frame after
+ * the key, by what the event says then.
+ * @param {Editor} editor
+ * @param {KeyboardEvent} event
+ */
+function keepNode(editor, event) {
+  if (editor.port.canUndo()) return;
+  event.preventDefault();
+  event.stopPropagation();
+  Object.defineProperty(event, "key", { value: "" });
+  editor.status.say(editor.t("nothingToUndo"));
 }
 
 /**

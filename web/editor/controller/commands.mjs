@@ -9,7 +9,7 @@
  * @typedef {import("../model/store.mjs").Tool} Tool
  *
  * What commands ask of an editor: its state, and what is beyond it.
- * @typedef {{store: Store, undo(): void, redo(): void, paste(): void, zoom(factor: number): void,
+ * @typedef {{store: Store, undo(): void, redo(): void, paste(): void, zoom(factor: number): void, fit(): void,
  *   escape(): void, toggleFullscreen(): void, toggleSide(): void, toggleShortcuts(): void}} Actions
  *
  * `label`: what a button says, where that changes; `theirs`: the keys belong to the host or the
@@ -140,7 +140,7 @@ const table = /** @satisfies {Partial<Record<Word, Command>>} */ ({
   },
   zoomIn: { keys: ["+", "="], run: (actions) => actions.zoom(ZOOM) },
   zoomOut: { keys: ["-"], run: (actions) => actions.zoom(1 / ZOOM) },
-  fit: { keys: ["0"], icon: "fit", run: ({ store }) => store.set({ viewport: null }) },
+  fit: { keys: ["0"], icon: "fit", run: (actions) => actions.fit() },
   layers: { icon: "layers", run: (actions) => actions.toggleSide() },
   fullscreen: { keys: ["F"], icon: "fullscreen", run: (actions) => actions.toggleFullscreen() },
   shortcuts: { keys: ["?"], run: (actions) => actions.toggleShortcuts() },

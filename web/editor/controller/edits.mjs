@@ -24,6 +24,8 @@ import {
   updateTracks,
 } from "../model/tracks.mjs";
 
+/** No track is being drawn. */
+const ENDED = Object.freeze({ drawing: null, cursor: null });
 const PASTE_OFFSET = 0.03;
 const SIMPLIFY_PX = 1;
 /** A point that is added by key lies this far (of the width) from the last. */
@@ -61,7 +63,7 @@ export function nudge(store, px) {
   const { doc } = store.state;
   const selection = editableSelection(store.state);
   const by = { x: px.x / doc.width, y: px.y / doc.height };
-  if (selection.size) store.edit(movePoints(doc, selection, by));
+  if (selection.size) store.edit(movePoints(doc, selection, by), {}, true);
 }
 
 /**
@@ -197,10 +199,20 @@ export function assign(store, entity) {
   update(store, { entity });
 }
 
-/** @param {Store} store @param {string} name */
+/**
+ * Give the tracks to come to an entity, or to none. A track that is being drawn for another ends.
+ * @param {Store} store
+ * @param {string | null} entity
+ */
+export function chooseEntity(store, entity) {
+  store.set(entity === store.state.entity ? {} : { entity, ...ENDED });
+}
+
+/** @param {Store} store @param {string} name @returns {string | null} its id */
 export function newEntity(store, name) {
   const added = addEntity(store.state.doc, name);
-  if (added) store.edit(added.doc, { entity: added.id });
+  if (added) store.edit(added.doc, { entity: added.id, ...ENDED });
+  return added?.id ?? null;
 }
 
 /** @param {Store} store @param {number} frame */
@@ -243,6 +255,6 @@ export function togglePlay(store) {
 
 /** Finish the track that is being drawn, else select nothing. @param {Store} store */
 export function finish(store) {
-  if (store.state.drawing) store.set({ drawing: null, cursor: null });
+  if (store.state.drawing) store.set(ENDED);
   else store.set({ selection: NOTHING });
 }

@@ -9,7 +9,8 @@
  * @typedef {import("./hit.mjs").Grip} Grip
  *
  * @typedef {{css: Vec, button: number, pointer: "mouse" | "pen" | "touch",
- *   shift: boolean, alt: boolean, ctrl: boolean}} Press
+ *   shift: boolean, alt: boolean, ctrl: boolean, zoom?: number}} Press `zoom`: how much larger than
+ *   css pixels the page shows the canvas
  * @typedef {{move(press: Press): void, up(press: Press): void, cancel(): void}} Gesture
  */
 import { boxOf, simplify } from "../model/geometry.mjs";
@@ -17,7 +18,7 @@ import { editableSelection, isEditable } from "../model/layers.mjs";
 import { inside, NOTHING, union, wholeTracks } from "../model/selection.mjs";
 import { addTrack, movePoints, transformPoints } from "../model/tracks.mjs";
 import { panned, toPx } from "../model/viewport.mjs";
-import { gripsOf, selectionBox } from "./hit.mjs";
+import { gripsOf, selectionBox, widening } from "./hit.mjs";
 import { snapped } from "./snapping.mjs";
 
 /** A pointer that moved less than this (css) has clicked. */
@@ -212,5 +213,5 @@ export function pan(store, view, start) {
  * @param {Press} b
  */
 function far(a, b) {
-  return Math.hypot(a.css.x - b.css.x, a.css.y - b.css.y);
+  return Math.hypot(a.css.x - b.css.x, a.css.y - b.css.y) / widening(a);
 }

@@ -19,8 +19,20 @@ import { toCss, toPx } from "../model/viewport.mjs";
 
 /** Radius of a target in css pixels: a 12 px disc for a mouse, larger for a finger. */
 export const REACH = Object.freeze({ mouse: 8, pen: 10, touch: 18 });
+/** A graph that is shown smaller than this has no larger targets. */
+const SMALLEST = 0.2;
 const BOX_PADDING = 12;
 const ROTATE_ABOVE = 22;
+
+/** How much larger targets are where the page shows the canvas smaller. @param {{zoom?: number}} press */
+export function widening({ zoom = 1 }) {
+  return 1 / Math.min(1, Math.max(SMALLEST, zoom));
+}
+
+/** @param {{pointer: keyof typeof REACH, zoom?: number}} press @returns {number} css */
+export function reachOf(press) {
+  return REACH[press.pointer] * widening(press);
+}
 
 /**
  * @param {State} state

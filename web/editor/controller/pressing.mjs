@@ -6,6 +6,7 @@
  * @typedef {import("./gestures.mjs").Gesture} Gesture
  * @typedef {import("./gestures.mjs").Press} Press
  */
+import { widening } from "./hit.mjs";
 
 const DOUBLE_CLICK_MS = 400;
 /** The second click of a double click is at most this far (css) from the first. */
@@ -61,9 +62,10 @@ export class PressController {
   }
 
   /** @param {Press} press */
-  isDouble({ css }) {
+  isDouble({ css, zoom }) {
     const { previous } = this;
     if (!previous || this.now() - previous.time > DOUBLE_CLICK_MS) return false;
-    return Math.hypot(css.x - previous.css.x, css.y - previous.css.y) < DOUBLE_CLICK_REACH;
+    const reach = DOUBLE_CLICK_REACH * widening({ zoom });
+    return Math.hypot(css.x - previous.css.x, css.y - previous.css.y) < reach;
   }
 }

@@ -14,7 +14,7 @@ import { allPoints, toggle } from "../model/selection.mjs";
 import { addTrack, insertPoint, trackById } from "../model/tracks.mjs";
 import { toPx, zoomed } from "../model/viewport.mjs";
 import { dragPoints, freehand, marquee, pan, transform } from "./gestures.mjs";
-import { gripUnder, hitTest, REACH, selectionBox } from "./hit.mjs";
+import { gripUnder, hitTest, reachOf, selectionBox } from "./hit.mjs";
 import { PressController } from "./pressing.mjs";
 import { snapped } from "./snapping.mjs";
 
@@ -70,7 +70,7 @@ export class StageController extends PressController {
    */
   pick(press, view, double) {
     const { store } = this;
-    const reach = REACH[press.pointer];
+    const reach = reachOf(press);
     const grip = gripUnder(selectionBox(store.state, view), press.css, reach);
     if (grip) return transform(store, view, press, grip);
     const hit = hitTest(store.state, view, press.css, reach);
@@ -127,7 +127,7 @@ export class StageController extends PressController {
       return null;
     }
     const { drawing } = store.state;
-    const hit = hitTest(store.state, view, press.css, REACH[press.pointer]);
+    const hit = hitTest(store.state, view, press.css, reachOf(press));
     if (!drawing && hit && store.state.selection.has(hit.track.id)) {
       if (hit.kind === "path") {
         return this.insert(hit.track.id, hit.segment + 1, press, view, hit.length);
@@ -176,7 +176,7 @@ export class StageController extends PressController {
     const { state } = store;
     const px = toPx(view, press.css);
     const drawing = state.tool === "points" && state.drawing !== null;
-    const hit = hitTest(state, view, press.css, REACH[press.pointer], isVisible);
+    const hit = hitTest(state, view, press.css, reachOf(press), isVisible);
     let hover = null;
     if (hit && !drawing) {
       const { track } = hit;
@@ -201,10 +201,10 @@ export class StageController extends PressController {
     if (state.readOnly) return "default";
     const view = this.view();
     if (state.tool === "select") {
-      const grip = gripUnder(selectionBox(state, view), press.css, REACH[press.pointer]);
+      const grip = gripUnder(selectionBox(state, view), press.css, reachOf(press));
       if (grip === "rotate") return "grab";
       if (grip) return grip === "nw" || grip === "se" ? "nwse-resize" : "nesw-resize";
-      return hitTest(state, view, press.css, REACH[press.pointer]) ? "move" : "default";
+      return hitTest(state, view, press.css, reachOf(press)) ? "move" : "default";
     }
     return "crosshair";
   }

@@ -15,6 +15,7 @@ import { allPoints, toggle } from "../model/selection.mjs";
 import { setKey, shifted, withRange } from "../model/timing.mjs";
 import { insertPoint, mapTracks } from "../model/tracks.mjs";
 import { chosen, goTo } from "./edits.mjs";
+import { widening } from "./hit.mjs";
 import { PressController } from "./pressing.mjs";
 import { timelineHit, xToFrame } from "./timelinehit.mjs";
 
@@ -34,7 +35,7 @@ export class TimelineController extends PressController {
   begin(press, double) {
     const { store } = this;
     const strip = this.strip();
-    const hit = timelineHit(store.state, strip, press.css);
+    const hit = timelineHit(store.state, strip, press.css, widening(press));
     if (!hit) return null;
     if (!hit.track) return this.scrub(press);
     const { track } = hit;

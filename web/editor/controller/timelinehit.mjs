@@ -36,20 +36,27 @@ export function xToFrame({ doc }, { width }, x) {
   return ((x - LABEL - PAD) / Math.max(1, width - LABEL - 2 * PAD)) * Math.max(1, doc.frames - 1);
 }
 
-/** @param {State} state @param {Strip} strip @param {Vec} at @returns {TimelineHit | null} */
-export function timelineHit(state, strip, at) {
+/**
+ * @param {State} state
+ * @param {Strip} strip
+ * @param {Vec} at
+ * @param {number} [wider] how much larger the targets are
+ * @returns {TimelineHit | null}
+ */
+export function timelineHit(state, strip, at, wider = 1) {
   if (at.y < RULER) return { part: "ruler", track: null, index: -1 };
   const track = rowsOf(state)[Math.floor((at.y - RULER + strip.scroll) / ROW)];
   if (!track) return null;
   if (at.x < LABEL) return { part: "label", track, index: -1 };
   for (const { index, frame } of keysOf(track).slice(1, -1)) {
-    if (Math.abs(frameToX(state, strip, frame) - at.x) < EDGE) return { part: "key", track, index };
+    if (Math.abs(frameToX(state, strip, frame) - at.x) < EDGE * wider)
+      return { part: "key", track, index };
   }
   const start = frameToX(state, strip, track.start);
   const end = frameToX(state, strip, track.end);
   const nearStart = Math.abs(at.x - start);
   const nearEnd = Math.abs(at.x - end);
-  if (Math.min(nearStart, nearEnd) < EDGE + 2) {
+  if (Math.min(nearStart, nearEnd) < (EDGE + 2) * wider) {
     const atEnd = nearEnd < nearStart || (nearEnd === nearStart && at.x >= end);
     return { part: atEnd ? "end" : "start", track, index: -1 };
   }

@@ -47,7 +47,8 @@ async function take({ store, status, t }, read) {
     const { doc, lost } = await read(store.state.doc);
     const n = insert(store, doc);
     if (n < doc.tracks.length) status.say(t("full"));
-    else status.say(lost ? t("importedPart", { n, lost }) : t("imported", { n }));
+    else if (lost) status.say(t("importedPart", { n, lost }));
+    else status.say(t(n === 1 ? "importedOne" : "imported", { n }));
   } catch (error) {
     // A DOMException: the file has gone or may not be read.
     if (!(error instanceof DocumentError || error instanceof DOMException)) throw error;

@@ -10,6 +10,10 @@
  *   wheel?: (event: WheelEvent, css: Vec) => boolean, leave?: () => void,
  *   hover?: (press: Press) => void}} Extras `wheel` returns whether it took the event
  */
+
+/** Before the name of a pointer event: one that the page would not let through to the canvas. */
+export const OWN = "tora2-";
+
 /**
  * @param {HTMLCanvasElement} canvas
  * @param {Pressable} controller
@@ -19,8 +23,13 @@ export function listen(canvas, controller, extras = {}) {
   /** @type {Map<number, Vec>} */
   const fingers = new Map();
   let pressed = -1;
+  const on = (/** @type {string} */ type, /** @type {(event: PointerEvent) => void} */ take) => {
+    for (const name of [type, OWN + type]) {
+      canvas.addEventListener(name, /** @type {EventListener} */ (take));
+    }
+  };
 
-  canvas.addEventListener("pointerdown", (event) => {
+  on("pointerdown", (event) => {
     event.stopPropagation();
     if (event.pointerType === "touch") fingers.set(event.pointerId, eventToCss(event, canvas));
     if (fingers.size === 2 && extras.pinch) {
@@ -34,7 +43,7 @@ export function listen(canvas, controller, extras = {}) {
     controller.down(pressOf(event, canvas));
   });
 
-  canvas.addEventListener("pointermove", (event) => {
+  on("pointermove", (event) => {
     event.stopPropagation();
     if (fingers.size === 2 && fingers.has(event.pointerId)) {
       pinch(fingers, event.pointerId, eventToCss(event, canvas), extras);
@@ -57,12 +66,11 @@ export function listen(canvas, controller, extras = {}) {
     if (event.type === "pointerup") controller.up(pressOf(event, canvas));
     else controller.cancel();
   };
-  canvas.addEventListener("pointerup", end);
+  on("pointerup", end);
   canvas.addEventListener("pointercancel", end);
   canvas.addEventListener("pointerleave", () => {
     if (pressed < 0) extras.leave?.();
   });
-  canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener(
     "wheel",
     (event) => {
@@ -83,6 +91,7 @@ function pressOf(event, element) {
   const { pointerType } = event;
   return {
     css: eventToCss(event, element),
+    zoom: element.getBoundingClientRect().width / element.clientWidth || 1,
     button: Math.max(0, event.button),
     pointer: pointerType === "touch" || pointerType === "pen" ? pointerType : "mouse",
     shift: event.shiftKey,

@@ -72,7 +72,10 @@ function initialState() {
 }
 
 export class Store {
-  /** @param {(doc: Doc) => void} commit called with every finished edit */
+  /**
+   * @param {(doc: Doc, brief: boolean) => void} commit called with every finished edit; one that is
+   *   `brief` makes one step of the history with those that soon follow it
+   */
   constructor(commit) {
     this.commit = commit;
     this.state = initialState();
@@ -126,8 +129,9 @@ export class Store {
    * Finish an edit; without a document, the one that is shown.
    * @param {Doc} [doc]
    * @param {Partial<State>} [patch]
+   * @param {boolean} [brief]
    */
-  edit(doc = this.state.doc, patch = {}) {
+  edit(doc = this.state.doc, patch = {}, brief = false) {
     if (this.state.readOnly) return;
     const changed = doc !== this.settled;
     this.settled = doc;
@@ -136,7 +140,7 @@ export class Store {
       selection: surviving(patch.selection ?? this.state.selection, doc),
       ...rest(patch),
     });
-    if (changed) this.commit(doc);
+    if (changed) this.commit(doc, brief);
   }
 
   /** Give up an edit that is going on. */

@@ -17,8 +17,8 @@ import { mapTracks, normalised } from "./tracks.mjs";
 export function setKey(doc, id, index, frame) {
   return mapTracks(doc, [id], (track) => {
     const last = track.points.length - 1;
-    if (frame !== null && index === 0) return withRange(track, frame, track.end);
-    if (frame !== null && index === last) return withRange(track, track.start, frame);
+    if (frame !== null && index === 0) return withEnds(track, frame, track.end);
+    if (frame !== null && index === last) return withEnds(track, track.start, frame);
     const points = track.points.slice();
     const { x, y } = points[index];
     if (frame === null) {
@@ -50,19 +50,51 @@ function keyRange(track, index) {
 }
 
 /**
- * Set when a track is visible; inner keys hold their frames and bound the range.
+ * Tie both ends to frames; inner keys hold theirs and bound them.
  * @param {Track} track
  * @param {number} start
  * @param {number} end
  * @returns {Track}
  */
-export function withRange(track, start, end) {
+function withEnds(track, start, end) {
   const inner = track.points.slice(1, -1).flatMap((p) => (p.frame === undefined ? [] : [p.frame]));
   const first = inner.length ? inner[0] - 1 : Infinity;
   const last = inner.length ? inner[inner.length - 1] + 1 : 0;
   const from = Math.max(0, Math.min(Math.round(start), first, track.end));
   const to = Math.max(Math.round(end), last, from);
   return { ...track, start: from, end: to };
+}
+
+/**
+ * Set when a track is visible. Its keys keep their share of that time; where there are more of them
+ * than frames, those that would fall on one another are let go.
+ * @param {Track} track
+ * @param {number} start
+ * @param {number} end
+ * @returns {Track}
+ */
+export function withRange(track, start, end) {
+  const from = Math.max(0, Math.min(Math.round(start), track.end));
+  const to = Math.max(Math.round(end), from);
+  if (from === track.start && to === track.end) return track;
+  const scale = track.end > track.start ? (to - from) / (track.end - track.start) : 0;
+  const last = track.points.length - 1;
+  const tied = (/** @type {number} */ i) =>
+    i > 0 && i < last && track.points[i].frame !== undefined;
+  let after = track.points.filter((_, i) => tied(i)).length;
+  const room = to - from - 1 >= after;
+  let free = from + 1;
+  const points = track.points.map((point, i) => {
+    if (!tied(i)) return point;
+    after--;
+    const { x, y, frame = 0 } = point;
+    const wanted = Math.round(from + (frame - track.start) * scale);
+    const next = room ? Math.max(free, Math.min(wanted, to - 1 - after)) : wanted;
+    if (next < free || next >= to) return { x, y };
+    free = next + 1;
+    return { x, y, frame: next };
+  });
+  return { ...track, start: from, end: to, points };
 }
 
 /**

@@ -6,6 +6,7 @@
  * @typedef {import("./types.mjs").Vec} Vec
  * @typedef {{width: number, height: number}} Extent
  */
+import { bounds } from "./geometry.mjs";
 
 const MARGIN = 0.06;
 const MIN_SCALE = 0.02;
@@ -28,6 +29,25 @@ export function fit(frame, canvas) {
     x: (canvas.width - frame.width * scale) / 2,
     y: (canvas.height - frame.height * scale) / 2,
   };
+}
+
+/**
+ * The frame with all points of a document.
+ * @param {import("./types.mjs").Doc} doc
+ * @param {Extent} canvas
+ * @returns {Viewport | null} null where that is the frame
+ */
+export function fitAll(doc, canvas) {
+  const { width, height } = doc;
+  const corners = [
+    { x: 0, y: 0 },
+    { x: 1, y: 1 },
+  ];
+  const box = bounds([...corners, ...doc.tracks.flatMap((track) => track.points)]);
+  if (!box || (box.right - box.left === 1 && box.bottom - box.top === 1)) return null;
+  const extent = { width: (box.right - box.left) * width, height: (box.bottom - box.top) * height };
+  const view = fit(extent, canvas);
+  return panned(view, { x: -box.left * width * view.scale, y: -box.top * height * view.scale });
 }
 
 /**

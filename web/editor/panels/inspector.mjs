@@ -17,6 +17,7 @@ import { onlyPoint } from "../model/selection.mjs";
 import { resized, setKey, withRange } from "../model/timing.mjs";
 import { mapTracks, movePoints, selectedPoints } from "../model/tracks.mjs";
 import { el } from "../view/dom.mjs";
+import { patchChildren } from "../view/patch.mjs";
 
 const SHOWN = /** @type {const} */ (["doc", "selection", "entity", "readOnly"]);
 
@@ -35,13 +36,10 @@ export function createInspector(store, t, forced) {
     const nowForced = JSON.stringify(forced());
     if (shown && nowForced === shownForced && SHOWN.every((key) => shown?.[key] === state[key]))
       return;
-    const { activeElement } = document;
-    if (activeElement instanceof HTMLInputElement && element.contains(activeElement)) return;
     shown = state;
     shownForced = nowForced;
-    element.replaceChildren(...fields(store, t, forced()));
+    patchChildren(element, fields(store, t, forced()));
   }
-  element.addEventListener("focusout", () => queueMicrotask(update));
   return { element, update };
 }
 
@@ -73,6 +71,7 @@ function fields(store, t, forced) {
       "select",
       {
         class: "tora2-input",
+        "data-key": "easing",
         disabled,
         title: t("easing"),
         "aria-label": t("easing"),
@@ -131,8 +130,10 @@ function placeFields(store, t) {
       placeholder: "–",
       disabled,
       title: t("key"),
-      onchange: () => {
-        const value = input.value === "" ? null : Number(input.value);
+      onchange: (/** @type {Event} */ event) => {
+        const field = /** @type {HTMLInputElement} */ (event.target);
+        const value = field.value === "" ? null : Number(field.value);
+        field.defaultValue = field.value;
         if (value === null || Number.isFinite(value)) {
           store.edit(setKey(store.state.doc, only.track.id, only.index, value));
         }
@@ -200,17 +201,21 @@ function number(label, value, min, max, step, change, attributes = {}) {
     max: String(max),
     value: String(value),
     "aria-label": attributes.title ?? label,
-    onchange: () => {
-      const next = Number(input.value);
-      if (input.value === "" || !Number.isFinite(next)) input.value = String(value);
-      else change(Math.min(max, Math.max(min, next)));
+    onchange: (/** @type {Event} */ event) => {
+      const field = /** @type {HTMLInputElement} */ (event.target);
+      const next = Number(field.value);
+      const known = field.value !== "" && Number.isFinite(next);
+      field.value = String(known ? Math.min(max, Math.max(min, next)) : value);
+      field.defaultValue = field.value;
+      if (known) change(Number(field.value));
     },
     onkeydown: (/** @type {KeyboardEvent} */ event) => {
       if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
       event.preventDefault();
+      const field = /** @type {HTMLInputElement} */ (event.target);
       const by = (event.key === "ArrowUp" ? step : -step) * (event.shiftKey ? 10 : 1);
-      input.value = String(round(Math.min(max, Math.max(min, Number(input.value) + by))));
-      input.dispatchEvent(new Event("change"));
+      field.value = String(round(Math.min(max, Math.max(min, Number(field.value) + by))));
+      field.dispatchEvent(new Event("change"));
     },
     ...attributes,
   });
@@ -219,7 +224,7 @@ function number(label, value, min, max, step, change, attributes = {}) {
 
 /** @param {string} label @param {HTMLElement} input */
 function labelled(label, input) {
-  return el("label", { class: "tora2-field" }, el("span", {}, label), input);
+  return el("label", { class: "tora2-field", "data-key": label }, el("span", {}, label), input);
 }
 
 /** @param {number} value */
@@ -240,6 +245,7 @@ function entityPicker(store, t) {
     "select",
     {
       class: "tora2-input",
+      "data-key": "entity",
       title: t("entity"),
       "aria-label": t("entity"),
       disabled: store.state.readOnly,

@@ -10,7 +10,7 @@
  * @typedef {import("../labels/strings.mjs").Translate} Translate
  * @typedef {import("../labels/strings.mjs").Word} Word
  */
-import { newEntity, toggleFlag } from "../controller/edits.mjs";
+import { chooseEntity, newEntity, toggleFlag } from "../controller/edits.mjs";
 import { isName, LIMITS } from "../model/document.mjs";
 import { colorsOf, moveEntity, moveTrack, removeEntity, updateEntity } from "../model/entities.mjs";
 import { isVisible, layerKey } from "../model/layers.mjs";
@@ -18,6 +18,7 @@ import { tooFast } from "../model/sampling.mjs";
 import { allPoints, isWhole, toggle } from "../model/selection.mjs";
 import { removeTracks } from "../model/tracks.mjs";
 import { el, iconButton, setPressed } from "../view/dom.mjs";
+import { patchChildren } from "../view/patch.mjs";
 
 /** What the list shows; it is rebuilt when one of these has changed. */
 const SHOWN = /** @type {const} */ ([
@@ -39,47 +40,67 @@ export function createLayers(store, t) {
   const add = iconButton(
     "plus",
     t("newEntity"),
-    () => newEntity(store, t("entityDefault", { n: store.state.doc.entities.length + 1 })),
+    () => {
+      const id = newEntity(store, t("entityDefault", { n: store.state.doc.entities.length + 1 }));
+      update();
+      if (id !== null) nameIt(list, layerKey(id));
+    },
     { "data-action": "new-entity" },
   );
+  const actions = createActions(store, t);
   const element = el(
     "div",
     { class: "tora2-panel" },
-    el("div", { class: "tora2-heading" }, el("span", {}, t("layers")), add),
+    el(
+      "div",
+      { class: "tora2-heading" },
+      el("span", { class: "tora2-title" }, t("layers")),
+      ...actions.buttons,
+      add,
+    ),
     list,
   );
 
-  /** How far the list is scrolled: asking the list itself would lay the page out. */
-  let scroll = 0;
-  list.addEventListener("scroll", () => (scroll = list.scrollTop), { passive: true });
   /** @type {State | null} */
   let shown = null;
   function update() {
     const { state } = store;
     if (shown && SHOWN.every((key) => shown?.[key] === state[key])) return;
-    if (list.contains(document.activeElement) && document.activeElement?.matches("input")) return;
     if (shown && state.doc !== store.settled) return;
+    const found = shown?.selection !== state.selection;
     shown = state;
+    actions.update();
     add.disabled = state.readOnly;
     const rows = state.doc.entities.flatMap((entity) => layer(store, t, entity));
     const free = state.doc.tracks.some((track) => track.entity === null);
     if (free || !rows.length || state.entity === null) rows.push(...layer(store, t, null));
-    const focused = focusedTrack(list);
-    const scrolled = scroll;
-    list.replaceChildren(...rows);
-    if (scrolled) list.scrollTop = scrolled;
-    if (focused) rows.find((row) => row.dataset.track === focused)?.focus({ preventScroll: true });
+    patchChildren(list, rows);
+    if (found) bringIntoView(list);
   }
-  list.addEventListener("focusout", () => queueMicrotask(update));
   return { element, update };
 }
 
-/** The track whose row has the focus. @param {HTMLElement} list */
-function focusedTrack(list) {
-  const { activeElement } = document;
-  return activeElement instanceof HTMLElement && list.contains(activeElement)
-    ? activeElement.dataset.track
-    : undefined;
+/** Scroll to a selected track that is out of sight; the page around the list stays. @param {HTMLElement} list */
+function bringIntoView(list) {
+  const rows = /** @type {NodeListOf<HTMLElement>} */ (list.querySelectorAll("[data-partly]"));
+  if (!rows.length) return;
+  const [first, last] = [rows[0], rows[rows.length - 1]];
+  const top = list.scrollTop;
+  const bottom = top + list.clientHeight;
+  const from = first.offsetTop - list.offsetTop;
+  const to = last.offsetTop + last.offsetHeight - list.offsetTop;
+  if (to <= top || from >= bottom || (rows.length === 1 && (from < top || to > bottom))) {
+    list.scrollTop = from < top ? from : Math.min(from, to - list.clientHeight);
+  }
+}
+
+/** Begin to type the name of a layer. @param {HTMLElement} list @param {string} key */
+function nameIt(list, key) {
+  const rows = [.../** @type {HTMLCollectionOf<HTMLElement>} */ (list.children)];
+  const name = rows.find((row) => row.dataset.key === key)?.querySelector("input.tora2-name");
+  if (!(name instanceof HTMLInputElement)) return;
+  name.focus();
+  name.select();
 }
 
 /**
@@ -101,16 +122,17 @@ function layer(store, t, entity) {
     {
       class: gone ? "tora2-layer tora2-dim" : "tora2-layer",
       role: "listitem",
+      "aria-label": entity?.name ?? t("freeTracks"),
+      "data-key": key,
       "aria-current": String((entity?.id ?? null) === state.entity),
       title: t("newTracksHere"),
       onclick: (/** @type {MouseEvent} */ event) => {
         if (event.target instanceof Element && event.target.closest("input, button")) return;
-        store.set({ entity: entity?.id ?? null });
+        chooseEntity(store, entity?.id ?? null);
       },
     },
     entity ? swatch(store, t, entity) : el("span", { class: "tora2-dot" }),
     entity ? nameField(store, t, entity) : el("span", { class: "tora2-name" }, t("freeTracks")),
-    entity && entity.id === state.entity && entityActions(store, t, entity.id),
     solo,
     ...flags(store, t, key),
   );
@@ -136,7 +158,9 @@ function trackRow(store, t, track) {
       class: isVisible(state, track) ? "tora2-track" : "tora2-track tora2-dim",
       role: "listitem",
       tabIndex: 0,
-      "aria-selected": String(isWhole(state.selection, track)),
+      "aria-label": t("announceTrack", { id: track.id, n, start: track.start, end: track.end }),
+      "aria-current": String(isWhole(state.selection, track)),
+      "data-key": `track:${track.id}`,
       "data-track": track.id,
       "data-partly": partly ? "" : null,
       onclick: (/** @type {MouseEvent} */ event) => {
@@ -156,55 +180,49 @@ function trackRow(store, t, track) {
     fast && el("span", { class: "tora2-fast", title: t("tooFast", { tracks: track.id }) }, "▲"),
     !partly &&
       el("span", { class: "tora2-note" }, n === 1 ? t("oneAnchor") : t("trackPoints", { n })),
-    partly && trackActions(store, t, track.id),
     ...flags(store, t, track.id),
   );
   return row;
 }
 
 /**
- * Move up, move down, delete.
+ * Move up, move down, delete: a track when one is selected, else the entity.
  * @param {Store} store
  * @param {Translate} t
- * @param {Word} removing what deleting is called
- * @param {(doc: Doc, step: number) => Doc} move
- * @param {(doc: Doc) => Doc} remove
  */
-function actions(store, t, removing, move, remove) {
+function createActions(store, t) {
   const button = (
     /** @type {IconName} */ icon,
     /** @type {Word} */ label,
-    /** @type {(doc: Doc) => Doc} */ change,
-  ) => iconButton(icon, t(label), () => store.edit(change(store.state.doc)));
-  return el(
-    "span",
-    { class: "tora2-actions" },
-    button("up", "moveUp", (doc) => move(doc, -1)),
-    button("down", "moveDown", (doc) => move(doc, 1)),
-    button("trash", removing, remove),
+    /** @type {(doc: Doc, target: Target) => Doc} */ change,
+  ) =>
+    iconButton(icon, t(label), () => {
+      const target = targetOf(store.state);
+      if (target) store.edit(change(store.state.doc, target));
+    });
+  const move =
+    (/** @type {number} */ step) => (/** @type {Doc} */ doc, /** @type {Target} */ to) =>
+      to.track === null ? moveEntity(doc, to.entity, step) : moveTrack(doc, to.track, step);
+  const trash = button("trash", "delete", (doc, to) =>
+    to.track === null ? removeEntity(doc, to.entity) : removeTracks(doc, [to.track]),
   );
+  const buttons = [button("up", "moveUp", move(-1)), button("down", "moveDown", move(1)), trash];
+  function update() {
+    const target = targetOf(store.state);
+    for (const button of buttons) button.disabled = target === null || store.state.readOnly;
+    trash.title = t(target?.track === null ? "deleteEntity" : "delete");
+    trash.setAttribute("aria-label", trash.title);
+  }
+  return { buttons, update };
 }
 
-/** @param {Store} store @param {Translate} t @param {string} id */
-function entityActions(store, t, id) {
-  return actions(
-    store,
-    t,
-    "deleteEntity",
-    (doc, step) => moveEntity(doc, id, step),
-    (doc) => removeEntity(doc, id),
-  );
-}
+/** @typedef {{track: string} | {track: null, entity: string}} Target */
 
-/** @param {Store} store @param {Translate} t @param {string} id */
-function trackActions(store, t, id) {
-  return actions(
-    store,
-    t,
-    "delete",
-    (doc, step) => moveTrack(doc, id, step),
-    (doc) => removeTracks(doc, [id]),
-  );
+/** @param {State} state @returns {Target | null} */
+function targetOf({ doc, selection, entity }) {
+  const track = doc.tracks.find(({ id }) => selection.has(id));
+  if (track) return { track: track.id };
+  return entity === null ? null : { track: null, entity };
 }
 
 /** @type {Readonly<Record<"hidden" | "locked", Record<"on" | "off", {icon: IconName, label: Word}>>>} */
@@ -234,11 +252,7 @@ function nameField(store, t, entity) {
     spellcheck: false,
     disabled: store.state.readOnly,
     "aria-label": t("entityName"),
-    onfocus: (/** @type {Event} */ { target }) => {
-      naming(target, true);
-      store.set({ entity: entity.id });
-    },
-    onblur: (/** @type {Event} */ { target }) => naming(target, false),
+    onfocus: () => chooseEntity(store, entity.id),
     onchange: (/** @type {Event} */ event) => {
       const input = /** @type {HTMLInputElement} */ (event.target);
       const name = input.value.trim();
@@ -246,11 +260,6 @@ function nameField(store, t, entity) {
       else if (name !== entity.name) store.edit(updateEntity(store.state.doc, entity.id, { name }));
     },
   });
-}
-
-/** @param {EventTarget | null} field @param {boolean} on */
-function naming(field, on) {
-  /** @type {HTMLElement} */ (field).parentElement?.classList.toggle("tora2-naming", on);
 }
 
 /** @param {Store} store @param {Translate} t @param {Entity} entity */

@@ -4,15 +4,19 @@
  * @typedef {import("../controller/commands.mjs").Actions} Actions
  * @typedef {import("../controller/commands.mjs").CommandId} CommandId
  * @typedef {import("../labels/strings.mjs").Word} Word
- * @typedef {import("../input/target.mjs").Target & Actions & {raw: unknown, follow(): void}} Owner
- * @typedef {{label: string, run: () => void, disabled?: boolean, key?: string}} Item
+ * @typedef {import("../input/target.mjs").Target & Actions & {raw: unknown, follow(): void,
+ *   port: {setFit(fit: import("../model/fitting.mjs").Fit): void}}} Owner
+ * `chosen`: whether it is the one that is in force, of several that exclude each other
+ * @typedef {{label: string, run: () => void, disabled?: boolean, key?: string, chosen?: boolean}} Item
  * @typedef {{title: string, items: Item[]}} Section
  */
 import { COMMANDS, isEnabled, perform } from "../controller/commands.mjs";
 import { EXPORTS } from "../formats/exporting.mjs";
+import { written } from "../formats/writing.mjs";
 import { chooseFiles, download, takeFiles } from "../input/files.mjs";
 import { emptyDocument } from "../model/document.mjs";
 import { DocumentError } from "../model/fields.mjs";
+import { FITS } from "../model/fitting.mjs";
 import { wholeTracks } from "../model/selection.mjs";
 import { TEMPLATES } from "../model/templates.mjs";
 import { addTrack } from "../model/tracks.mjs";
@@ -72,12 +76,13 @@ function sectionElement({ title, items }, close) {
     "div",
     { role: "group", "aria-label": title },
     el("div", { class: "tora2-menu-title" }, title),
-    ...items.map(({ label, run, disabled, key }) =>
+    ...items.map(({ label, run, disabled, key, chosen }) =>
       el(
         "button",
         {
           type: "button",
-          role: "menuitem",
+          role: chosen === undefined ? "menuitem" : "menuitemradio",
+          "aria-checked": chosen === undefined ? null : String(chosen),
           class: "tora2-item",
           disabled,
           onclick: () => {
@@ -161,6 +166,14 @@ function backgroundItems(editor) {
     },
     { label: t("refreshBackground"), run: () => editor.follow() },
     { label: t("clearBackground"), run: () => background.clear() },
+    ...FITS.map((fit) => ({
+      label: t(`fit_${fit}`),
+      chosen: fit === background.fit,
+      run: () => {
+        editor.port.setFit(fit);
+        editor.follow();
+      },
+    })),
   ];
 }
 
@@ -191,7 +204,7 @@ function exportItems({ store, t, status }) {
 /** What can be done with a value that is no document of ours. @param {Owner} editor @returns {Section[]} */
 function rescue(editor) {
   const { store, t } = editor;
-  const text = typeof editor.raw === "string" ? editor.raw : JSON.stringify(editor.raw, null, 1);
+  const text = typeof editor.raw === "string" ? editor.raw : written(editor.raw);
   return [
     {
       title: t("exportAs"),

@@ -4,7 +4,9 @@
  *
  * @typedef {import("../model/store.mjs").Store} Store
  * @typedef {import("../labels/strings.mjs").Translate} Translate
+ * @typedef {import("../model/types.mjs").Forced} Forced
  */
+import { LIMITS } from "../model/document.mjs";
 import { tooFast } from "../model/sampling.mjs";
 import { onlyPoint } from "../model/selection.mjs";
 import { selectedPoints } from "../model/tracks.mjs";
@@ -12,8 +14,12 @@ import { el, icon } from "../view/dom.mjs";
 
 const SPOKEN_FOR_MS = 5000;
 
-/** @param {Store} store @param {Translate} t */
-export function createStatus(store, t) {
+/**
+ * @param {Store} store
+ * @param {Translate} t
+ * @param {() => Forced} refused sizes of the graph that no video can have
+ */
+export function createStatus(store, t, refused) {
   const text = el("span", {});
   const live = el("span", { class: "tora2-spoken", "aria-live": "polite" });
   const element = el("div", { class: "tora2-status" }, text, live);
@@ -35,16 +41,11 @@ export function createStatus(store, t) {
     const fast = state.doc.tracks
       .filter((track) => tooFast(track, state.doc))
       .map((track) => track.id);
+    const warning = refusal(refused(), t) || (fast.length ? tooFastWords(fast, t) : "");
     const speaking = performance.now() < until;
-    element.classList.toggle("tora2-warn", !speaking && fast.length > 0);
-    setText(
-      text,
-      speaking
-        ? said
-        : fast.length
-          ? t("tooFast", { tracks: fast.slice(0, 6).join(", ") })
-          : hint(store, t),
-    );
+    element.classList.toggle("tora2-warn", !speaking && warning !== "");
+    setText(text, speaking ? said : warning || hint(store, t));
+    text.title = text.textContent ?? "";
     // What is selected is told when it changes, not when a graph of editors is opened.
     if (state.doc === store.settled && (told || state.selection.size)) {
       told = true;
@@ -59,6 +60,21 @@ export function createStatus(store, t) {
     setTimeout(() => store.set({}), SPOKEN_FOR_MS + 50);
   }
   return { element, banner, update, say };
+}
+
+/** @param {string[]} fast ids @param {Translate} t */
+function tooFastWords(fast, t) {
+  return t("tooFast", { tracks: fast.slice(0, 6).join(", ") });
+}
+
+/** @param {Forced} refused @param {Translate} t */
+function refusal(refused, t) {
+  const [first] = /** @type {[keyof Forced, number][]} */ (Object.entries(refused));
+  if (!first) return "";
+  const [name, value] = first;
+  const sides = { low: LIMITS.minSide, high: LIMITS.maxSide };
+  const rule = name === "frames" ? t("framesRule") : t("sideRule", sides);
+  return t("refusedSize", { name: t(name), value, rule });
 }
 
 /** @param {Store} store @param {Translate} t */

@@ -13,6 +13,10 @@ import { el } from "../view/dom.mjs";
 import { paintTimeline } from "../view/timelineview.mjs";
 import { createButtons } from "./buttons.mjs";
 
+/** Of the timeline, and of what it leaves to the stage, css. */
+const LEAST = RULER + 2 * ROW;
+const LEAST_STAGE = 100;
+
 /**
  * @param {Actions} actions
  * @param {Translate} t
@@ -27,9 +31,11 @@ export function createTransport(actions, t, status) {
   });
   const { button, update: updateButtons } = createButtons(actions, t);
   const clock = el("output", { class: "tora2-clock" });
+  const edge = createEdge(canvas, t);
   const element = el(
     "div",
     { class: "tora2-transport" },
+    edge,
     el(
       "div",
       { class: "tora2-bar" },
@@ -55,6 +61,21 @@ export function createTransport(actions, t, status) {
     },
   });
 
+  /** @type {import("../model/types.mjs").Selection | null} */
+  let shown = null;
+  /** Scroll to the first selected row when another selection has it out of sight. */
+  function follow() {
+    const { state } = store;
+    if (shown === state.selection) return;
+    shown = state.selection;
+    const rows = rowsOf(state);
+    const row = rows.findIndex((track) => state.selection.has(track.id));
+    const chosen = rows.filter((track) => state.selection.has(track.id)).length;
+    if (row < 0 || chosen === rows.length) return;
+    const room = canvas.clientHeight - RULER - ROW;
+    scroll = Math.min(row * ROW, Math.max(scroll, row * ROW - room));
+  }
+
   function update() {
     updateButtons();
     const { frame, doc } = store.state;
@@ -69,9 +90,56 @@ export function createTransport(actions, t, status) {
   function paint(size, theme, motion) {
     const context = prepare(canvas, size);
     if (!context) return;
+    follow();
     const most = Math.max(0, rowsOf(store.state).length * ROW + RULER - size.height);
     scroll = Math.min(scroll, most);
     paintTimeline(context, store.state, theme, { ...size, scroll }, motion);
   }
   return { element, update, paint, measure: () => measure(canvas) };
+}
+
+/**
+ * The edge above the timeline, which is dragged, or moved by arrow keys, for more rows.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Translate} t
+ */
+function createEdge(canvas, t) {
+  const edge = el("div", {
+    class: "tora2-edge",
+    role: "separator",
+    tabIndex: 0,
+    title: t("timelineHeight"),
+    "aria-label": t("timelineHeight"),
+    "aria-orientation": "horizontal",
+  });
+  const grow = (/** @type {number} */ height) => {
+    const editor = /** @type {HTMLElement | null} */ (edge.closest(".tora2-editor"));
+    const room = (editor?.querySelector(".tora2-body")?.clientHeight ?? 0) - LEAST_STAGE;
+    const most = Math.max(LEAST, canvas.clientHeight + room);
+    const rows = Math.round(Math.min(most, Math.max(LEAST, height)));
+    editor?.style.setProperty("--tora2-rows", `${rows}px`);
+  };
+  edge.addEventListener("pointerdown", (start) => {
+    if (start.button !== 0) return;
+    const before = canvas.clientHeight;
+    const zoom = canvas.getBoundingClientRect().height / before || 1;
+    const move = (/** @type {PointerEvent} */ event) =>
+      grow(before + (start.clientY - event.clientY) / zoom);
+    if (start.isTrusted) edge.setPointerCapture(start.pointerId);
+    edge.addEventListener("pointermove", move);
+    edge.addEventListener(
+      "lostpointercapture",
+      () => edge.removeEventListener("pointermove", move),
+      {
+        once: true,
+      },
+    );
+  });
+  edge.addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
+    event.preventDefault();
+    event.stopPropagation();
+    grow(canvas.clientHeight + (event.key === "ArrowUp" ? ROW : -ROW));
+  });
+  return edge;
 }

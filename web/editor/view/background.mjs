@@ -3,12 +3,15 @@
  * lives in the page only and is never part of the workflow.
  *
  * What to paint at a frame.
- * @typedef {{picture: CanvasImageSource | null, tint: CanvasImageSource | null}} Backdrop
+ * @typedef {HTMLImageElement | HTMLVideoElement | HTMLCanvasElement} Picture
+ * @typedef {{picture: Picture | null, tint: Picture | null, fit: Fit}} Backdrop
+ * @typedef {import("../model/fitting.mjs").Fit} Fit
  *
  * `frames` and `masks` are addresses of pictures, one for each frame or one for all; `video` is the
  * address of a video.
  * @typedef {{frames: string[], video: string | null, masks: string[]}} Source
  */
+import { FITS } from "../model/fitting.mjs";
 import { el } from "./dom.mjs";
 
 const TINT = [255, 64, 96, 110];
@@ -35,6 +38,8 @@ export class Background {
     this.source = { frames: [], video: null, masks: [] };
     /** The address of a file that the user dropped: it wins over the graph's. */
     this.dropped = "";
+    /** @type {Fit} */
+    this.fit = FITS[0];
   }
 
   /** Show what the graph offers, unless the user dropped something. @param {Source} source */
@@ -101,6 +106,7 @@ export class Background {
         ? this.seek(frame, frames)
         : this.picture(pick(source.frames, frame, frames)),
       tint: mask && this.tint(mask),
+      fit: this.fit,
     };
   }
 

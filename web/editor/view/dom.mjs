@@ -6,6 +6,15 @@
  */
 import { ICONS } from "../labels/icons.mjs";
 
+/** The listeners that an element can be given. */
+export const HANDLERS = /** @type {const} */ ([
+  "onclick",
+  "oninput",
+  "onchange",
+  "onfocus",
+  "onkeydown",
+]);
+
 /**
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
@@ -18,11 +27,13 @@ export function el(tag, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) {
-      element.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
+      /** @type {any} */ (element)[name] = value;
     } else if (name === "class") {
       element.className = String(value);
     } else if (name in element && !name.startsWith("aria")) {
       /** @type {any} */ (element)[name] = value;
+      // What an input shows when nobody types in it.
+      if (name === "value" && tag === "input") element.setAttribute(name, String(value));
     } else {
       element.setAttribute(name, String(value));
     }

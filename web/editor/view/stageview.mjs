@@ -9,6 +9,7 @@
  */
 import { gripsOf, selectionBox } from "../controller/hit.mjs";
 import { colorsOf } from "../model/entities.mjs";
+import { placed } from "../model/fitting.mjs";
 import { isVisible } from "../model/layers.mjs";
 import { toCss } from "../model/viewport.mjs";
 import { paintNow, paintTrack, sketchTrack } from "./trackview.mjs";
@@ -65,19 +66,41 @@ function paintTracks(surface, motion, layer) {
  * @param {Surface} surface
  * @param {Backdrop} backdrop
  */
-function paintFrame(surface, { picture, tint }) {
+function paintFrame(surface, { picture, tint, fit }) {
   const { context, state, view, theme } = surface;
   const { width, height } = state.doc;
   const w = width * view.scale;
   const h = height * view.scale;
   context.fillStyle = theme.frame;
   context.fillRect(view.x, view.y, w, h);
-  if (picture) context.drawImage(picture, view.x, view.y, w, h);
-  if (tint) context.drawImage(tint, view.x, view.y, w, h);
+  for (const layer of [picture, tint]) {
+    if (layer) paintBehind(surface, layer, fit);
+  }
   if (state.grid > 0) paintGrid(surface);
   context.strokeStyle = theme.border;
   context.lineWidth = 1;
   context.strokeRect(view.x - 0.5, view.y - 0.5, w + 1, h + 1);
+}
+
+/**
+ * @param {Surface} surface
+ * @param {import("./background.mjs").Picture} picture
+ * @param {import("../model/fitting.mjs").Fit} fit
+ */
+function paintBehind({ context, state, view }, picture, fit) {
+  const extent =
+    picture instanceof HTMLImageElement
+      ? { width: picture.naturalWidth, height: picture.naturalHeight }
+      : picture instanceof HTMLVideoElement
+        ? { width: picture.videoWidth, height: picture.videoHeight }
+        : picture;
+  const { from, to } = placed(extent, state.doc, fit);
+  const corner = toCss(view, to);
+  context.drawImage(
+    picture,
+    ...[from.x, from.y, from.width, from.height],
+    ...[corner.x, corner.y, to.width * view.scale, to.height * view.scale],
+  );
 }
 
 /** @param {Surface} surface @param {string} text */
