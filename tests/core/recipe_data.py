@@ -9,8 +9,8 @@ import torch
 
 from tora2.data.converters.spritebind import readers
 from tora2.data.converting import convert
-from tora2.data.precompute import PrecomputeConfig, precompute
 from tora2.data.spritebind import SpriteBind, SpriteBindConfig
+from tora2.precompute.run import PrecomputeConfig, precompute
 
 SIZE, FRAMES, CLIPS, SIGMA = 32, 5, 6, 3.0
 

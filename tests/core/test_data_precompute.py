@@ -15,13 +15,13 @@ from clip_sets import moving, sprites
 from tora2.cli import main
 from tora2.data.clipset import ClipSet, write_clip
 from tora2.data.encoded import EncodedClips
-from tora2.data.encoding import ClipEncoder
 from tora2.data.flow import dense_flow, load_estimator
-from tora2.data.precompute import PrecomputeConfig, load_precompute, precompute
 from tora2.data.record import ClipRecord
 from tora2.data.shards import ShardWriter, read_index
 from tora2.data.window import choose_window
 from tora2.encoders.pictures import cover
+from tora2.precompute.encoding import ClipEncoder
+from tora2.precompute.run import PrecomputeConfig, load_precompute, precompute
 from tora2.video import write_video
 
 ROOT = Path(__file__).parents[2]

@@ -10,20 +10,21 @@ ROOT = Path(__file__).parents[2]
 
 # From the ground up. A part imports what stands below it, and within itself.
 FLOORS = (
-    {"fields", "files", "geometry", "losses", "drawing", "evaluation.metrics"},
+    {"files", "geometry", "losses", "drawing"},
+    {"fields", "evaluation.metrics"},
     {"settings", "video", "models", "trajectory", "encoders", "text", "evaluation.trackers"},
     {"scene", "latents", "overlay", "checkpoints"},
     {"conditioning", "doctor"},
     {"data", "backbones", "sampling.guiders"},
     {"backbone"},
     {"model_folder", "sampling"},
-    {"pipeline"},
+    {"pipeline", "precompute"},
     {"evaluation"},
     {"training"},
     {"cli"},
     {"__main__"},
 )
-HOSTS = {"backbone", "backbones", "sampling", "model_folder", "pipeline", "training", "cli"}
+HOSTS = {"backbone", "backbones", "sampling", "model_folder", "pipeline", "precompute", "training"}
 
 Texts = dict[str, str]
 Arrow = tuple[str, str]

@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ..data.clipset import ClipSet
-    from ..data.precompute import load_precompute, precompute
+    from ..precompute.run import load_precompute, precompute
 
     config = load_precompute(arguments.config)
     with tqdm(total=len(ClipSet(config.clips)), desc="precompute", unit="clip") as bar:

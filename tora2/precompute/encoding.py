@@ -11,6 +11,11 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor
 
+from ..data.cache import CacheConfig
+from ..data.clipset import ClipSet
+from ..data.flow import dense_flow, load_estimator
+from ..data.record import ClipRecord
+from ..data.window import Window, choose_window, windowed_tracks
 from ..encoders.augmentation import augment
 from ..encoders.entity import Encoders, encode_picture
 from ..encoders.fingerprint import fingerprint
@@ -25,11 +30,6 @@ from ..models.config import Tora2Config
 from ..settings import Within
 from ..text import encode_prompts, encode_words, token_ids
 from ..trajectory.flow import flow_rgb
-from .cache import CacheConfig
-from .clipset import ClipSet
-from .flow import dense_flow, load_estimator
-from .record import ClipRecord
-from .window import Window, choose_window, windowed_tracks
 
 _WORDS = 4096
 

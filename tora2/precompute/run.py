@@ -15,15 +15,15 @@ from typing import Annotated
 import torch
 from safetensors.torch import save_file
 
+from ..data.cache import EMPTY, FOLDER, write_config
+from ..data.clipset import ClipSet
+from ..data.damage import Damage
+from ..data.shards import INDEX, write_index
 from ..files import atomic_path
 from ..settings import Within, load
-from .cache import EMPTY, FOLDER, write_config
-from .clipset import ClipSet
-from .damage import Damage
 from .encoding import ClipEncoder, EncodingConfig
 from .jobs import cache_shards, encode_shard, encoded_before, jobs_of
 from .on_ray import check_ray, encode_on_ray
-from .shards import INDEX, write_index
 
 
 @dataclass(frozen=True, kw_only=True)

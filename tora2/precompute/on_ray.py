@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from .clipset import ClipSet
-from .damage import Damage
+from ..data.clipset import ClipSet
+from ..data.damage import Damage
 from .encoding import ClipEncoder, EncodingConfig
 from .jobs import Job, Report, encode_shard
 

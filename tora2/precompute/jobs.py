@@ -9,11 +9,11 @@ from pathlib import Path
 
 from safetensors.torch import save
 
+from ..data.cache import FOLDER
+from ..data.clipset import ClipSet
+from ..data.shards import scan, write_tar
 from ..files import atomic_path
-from .cache import FOLDER
-from .clipset import ClipSet
 from .encoding import ClipEncoder
-from .shards import scan, write_tar
 
 Report = Callable[[str | None], None]
 """Called once a clip: with None, or with a sentence that names it and says what is damaged."""

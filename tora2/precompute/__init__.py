@@ -1,0 +1,1 @@
+"""What training reads of clips, computed beforehand by the encoders that inference uses."""
