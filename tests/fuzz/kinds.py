@@ -247,10 +247,10 @@ KINDS = {
         22_000,
         mib=300,
     ),
-    "model folders": Kind(damaged_folders.models, _all("model"), 3000, 12, prepare=_models),
+    "model folders": Kind(damaged_folders.models, _all("model"), 3000, prepare=_models),
     "configurations": Kind(damaged_settings.configurations, _all("configured"), 400, 60, disk=0),
     "canaries": Kind(
         lambda seed, count: ((name, name.encode()) for name in CANARIES), _all("canary"), 0, mib=50
     ),
-    "run folders": Kind(damaged_folders.runs, _all("resume"), 100, 4, prepare=_run),
+    "run folders": Kind(damaged_folders.runs, _all("resume"), 100, prepare=_run),
 }
