@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 TWINS = [json.loads(p.read_text()) for p in sorted(Path(__file__).with_name("api").glob("*.json"))]
-# Links to outputs that no node has are left out: they end the host's own thread with any nodes.
+# The host does not look at links to outputs that no node has, nor at any link of an input that the
+# node does not know: with whatever nodes, its thread ends when it follows them.
 _VALUES: tuple[Any, ...] = (
     *(None, True, 0, 1, -1, 3, 48, 10**18, 2**63, 10**400, 0.5, -0.0, 1e-320, 1e308, 1e30),
     *("", "NaN", "x" * 100_000, "\x1b[2J\n", "\ud800", "../../../etc/passwd", "/etc/passwd"),
@@ -47,13 +48,12 @@ def _damage(prompt: dict[str, Any], chance: random.Random) -> str:
         case 3 if node["inputs"]:
             del node["inputs"][chance.choice([*node["inputs"]])]
         case 4:
-            node["inputs"][chance.choice(("x", "entities.entity7", "images.image0"))] = _value(
-                chance
-            )
+            plain = [value for value in _VALUES if not isinstance(value, list)]
+            node["inputs"][chance.choice(("x", "entities.entity7"))] = chance.choice(plain)
         case _ if node["inputs"]:
             key = chance.choice([*node["inputs"]])
             value = node["inputs"][key]
-            if isinstance(value, dict) and chance.random() < 0.8:
+            if isinstance(value, dict) and value and chance.random() < 0.8:
                 _deep(value, chance)
             else:
                 node["inputs"][key] = _value(chance)

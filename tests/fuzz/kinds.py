@@ -8,7 +8,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 import damaged_checkpoints
@@ -120,10 +120,8 @@ def _networks(seed: int, count: int) -> Iterator[Case]:
     yield from hostile_onnx.cases(seed, count)
 
 
-def _checkpoints(seed: int, count: int) -> Iterator[Case]:
-    yield from islice(
-        chain(damaged_checkpoints.heavy(), damaged_checkpoints.cases(seed, count)), count
-    )
+def _heavy(seed: int, count: int) -> Iterator[Case]:
+    return islice(damaged_checkpoints.heavy(), count)
 
 
 def _checkpoint(read: str) -> Read:
@@ -228,6 +226,11 @@ def _all(*names: str) -> tuple[tuple[str, Read], ...]:
     return tuple((name, globals()[f"_{name}"]) for name in names)
 
 
+_CHECKPOINTS = (
+    *((x, _checkpoint(x)) for x in ("load_adapter", "read_transformer", "inspect")),
+    *_all("doctor"),
+)
+
 KINDS = {
     "documents": Kind(_documents, _all("document"), 4000),
     "path files": Kind(
@@ -240,17 +243,12 @@ KINDS = {
     "pictures": Kind(hostile_pictures.cases, _all("picture"), 8000, name="a.png"),
     "entity files": Kind(hostile_entities.cases, _all("entity"), 4000, name="a.safetensors"),
     "networks": Kind(_networks, _all("network"), 1000, name="a.onnx"),
-    "checkpoints": Kind(
-        _checkpoints,
-        tuple((x, _checkpoint(x)) for x in ("load_adapter", "read_transformer", "inspect"))
-        + _all("doctor"),
-        22_000,
-        mib=300,
-    ),
-    "model folders": Kind(damaged_folders.models, _all("model"), 3000, 12, prepare=_models),
+    "checkpoints": Kind(damaged_checkpoints.cases, _CHECKPOINTS, 22_000, mib=300),
+    "heavy checkpoints": Kind(_heavy, _CHECKPOINTS, 15, mib=300),
+    "model folders": Kind(damaged_folders.models, _all("model"), 3000, prepare=_models),
     "configurations": Kind(damaged_settings.configurations, _all("configured"), 400, 60, disk=0),
     "canaries": Kind(
         lambda seed, count: ((name, name.encode()) for name in CANARIES), _all("canary"), 0, mib=50
     ),
-    "run folders": Kind(damaged_folders.runs, _all("resume"), 100, 4, prepare=_run),
+    "run folders": Kind(damaged_folders.runs, _all("resume"), 100, prepare=_run),
 }
