@@ -119,9 +119,11 @@ function createWidget(node, name) {
 
   /** What an earlier run told a page that is gone. @type {Record<string, any> | null} */
   let earlier = null;
+  let asked = false;
   const run = () => lastRun(node) ?? earlier ?? {};
   const remember = async () => {
-    if (lastRun(node) || !isFed(node)) return;
+    if (asked || lastRun(node) || !isFed(node)) return;
+    asked = true;
     earlier = (await earlierRun(String(node.id))) ?? earlier;
     editor?.follow();
   };

@@ -59,6 +59,7 @@ def test_the_middle_button_moves_the_view_and_not_the_graph(graph: Graph, zoom: 
         "(z) => { app.canvas.ds.scale = z; app.canvas.setDirty(true, true); }", zoom
     )
     graph.settle(500)
+    graph.find("[data-action=fit]").click()
     host = graph.page.evaluate("[app.canvas.ds.scale, ...app.canvas.ds.offset]")
     x, y = graph.place(0.5, 0.5)
     mouse = graph.page.mouse
@@ -120,11 +121,9 @@ def test_a_run_leaves_the_stage_and_the_node_as_large_as_they_were(graph: Graph)
     saved = graph.page.evaluate("JSON.stringify(app.graph.serialize())")
     graph.page.evaluate("app.graph.clear(); app.nodeOutputs = {}")
     graph.settle(2000)
-    asked: list[str] = []
-    graph.page.on("request", lambda request: asked.append(request.url))
     graph.page.evaluate("(text) => app.loadGraphData(JSON.parse(text))", saved)
     graph.settle(2500)
-    assert any("ComfyUI_temp" in url and "/view" in url for url in asked), asked
+    assert red(graph, 0.2, 0.3) > 100  # the mask's tint
 
 
 def test_presses_of_an_arrow_are_one_step(graph: Graph) -> None:
@@ -143,6 +142,8 @@ def test_presses_of_an_arrow_are_one_step(graph: Graph) -> None:
 
 
 def test_undo_in_a_fresh_editor_leaves_the_node(graph: Graph) -> None:
+    capture = "app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
+    graph.page.evaluate(capture)  # the empty graph, which the host would go back to
     graph.add()
     graph.find(".tora2-canvas").focus()
     graph.press("Control+z", "Control+z")
@@ -172,26 +173,6 @@ def test_a_length_that_no_video_has_is_told(graph: Graph) -> None:
     graph.settle(600)
     said = graph.find(".tora2-status").inner_text()
     assert "50" in said and "4k + 1" in said
-
-
-def test_a_value_nested_without_end_is_told_and_can_be_saved(graph: Graph) -> None:
-    graph.add()
-    graph.find(".tora2-canvas").evaluate("(canvas) => (window.stage = canvas)")
-    graph.page.evaluate(
-        """() => {
-          let deep = 1;
-          for (let i = 0; i < 20000; i++) deep = { a: [deep] };
-          app.graph.nodes[0].widgets[0].value = deep;
-        }"""
-    )
-    graph.settle(600)
-    assert graph.find(".tora2-banner").is_visible()
-    graph.find("[data-action=menu]").click()
-    with graph.page.expect_download() as download:
-        graph.find(".tora2-item").first.click()
-    with open(download.value.path()) as file:
-        assert file.read() == '{"a":[' * 20000 + "1" + "]}" * 20000
-    graph.page.evaluate("app.graph.nodes[0].widgets[0].value = ''")
 
 
 def test_a_removed_node_keeps_nothing_of_ours(graph: Graph) -> None:

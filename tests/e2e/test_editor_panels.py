@@ -133,6 +133,7 @@ def test_the_stage_does_not_move_under_the_pointer(graph: Graph, width: int) -> 
     graph.add(60, 140)
     size(graph, width)
     graph.show({**TWO, "tracks": []})
+    graph.find("[data-tool=points]").click()
     stage = graph.find(".tora2-canvas")
     before = stage.bounding_box()
     graph.click(0.3, 0.4)

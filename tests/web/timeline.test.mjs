@@ -90,6 +90,17 @@ test("a track with a key at nearly every frame takes the start and end it is giv
   assert.equal(withRange(dense, 0, 48), dense);
 });
 
+test("other buttons than the first change nothing", () => {
+  const { store, control, commits, x } = setup(keyed());
+  const { state } = store;
+  for (const button of [1, 2]) {
+    control.down(press(x(30), RULER + ROW / 2, { button }));
+    control.move(press(x(40), RULER + ROW / 2, { button }));
+    control.up(press(x(40), RULER + ROW / 2, { button }));
+  }
+  assert.deepEqual([store.state.doc, commits], [state.doc, []]);
+});
+
 test("scrubbing moves the playhead and nothing else", () => {
   const { store, control, commits, x } = setup(keyed());
   control.down(press(x(10), 5));

@@ -33,6 +33,7 @@ export class TimelineController extends PressController {
 
   /** @param {Press} press @param {boolean} double @returns {Gesture | null} */
   begin(press, double) {
+    if (press.button !== 0) return null;
     const { store } = this;
     const strip = this.strip();
     const hit = timelineHit(store.state, strip, press.css, widening(press));
