@@ -107,6 +107,26 @@ def test_a_path_that_leaves_the_thing_measures_how_far(run: Run, video: File) ->
     assert found["trajectory_error"] == pytest.approx(8.5, abs=0.7)
 
 
+@pytest.mark.parametrize("shift", [(8.0, 0.0), (-6.0, 7.0)])
+def test_a_thing_beside_its_path_measures_how_far(
+    run: Run, video: File, shift: tuple[float, float]
+) -> None:
+    scene = document(keyed(PATHS[0] + shift, "t1", "a"), keyed(PATHS[1], "t2", "b"))
+    found = figures(run, video, scene)
+    expected = abs(shift[0]) + abs(shift[1])
+    assert found["entities"]["a"]["trajectory_error"] == pytest.approx(expected, abs=1.5)
+    assert found["entities"]["b"]["trajectory_error"] < 0.7
+    assert {name: part["anchor"] for name, part in found["tracks"].items()} == {
+        "t1": "thing",
+        "t2": "path",
+    }
+    # As the paper asks: what is at the beginning of the path keeps to it.
+    papers = figures(run, video, scene, "--anchor", "path")
+    assert papers["entities"]["a"]["trajectory_error"] < 0.7
+    several = document(keyed(PATHS[0] + shift, "t1", "a"), keyed(PATHS[0], "t2", "a"))
+    assert figures(run, video, several)["entities"]["a"]["trajectory_error"] < 0.7
+
+
 def test_a_late_entity_is_queried_when_it_appears(run: Run, video: File) -> None:
     late = keyed(PATHS[1][6:], "t2", "b", start=6)
     for time, point in enumerate(late["points"]):

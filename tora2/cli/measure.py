@@ -37,6 +37,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_tracker(parser)
     parser.add_argument(
+        "--anchor",
+        choices=("path", "thing"),
+        help="follow what is where the path begins, as the paper does, or the centre of the thing "
+        "that is there (the default of lucas_kanade)",
+    )
+    parser.add_argument(
         "--clip", type=Path, metavar="FOLDER", help="CLIP ViT-L/14, for text and video"
     )
     parser.add_argument(
@@ -66,7 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
     if tracker is not None:
         from ..evaluation.measuring import measure_trajectories
 
-        report = measure_trajectories(frames, document, tracker, _pictures(scene))
+        usual = "thing" if tracker.name == "lucas_kanade" else "path"
+        anchor = arguments.anchor or usual
+        report = measure_trajectories(frames, document, tracker, _pictures(scene), anchor)
         words = _words(document, scene)
         _draw(arguments, frames, document, report, words)
         figures |= _figures(report, document, words)
@@ -207,7 +215,11 @@ def _figures(
             for name, word in words.items()
         },
         "tracks": {
-            track.id: {"entity": track.entity, **_error(report.tracks[track.id])}
+            track.id: {
+                "entity": track.entity,
+                "anchor": report.anchors[track.id],
+                **_error(report.tracks[track.id]),
+            }
             for track in document.tracks
         },
     }
@@ -236,6 +248,8 @@ def _lines(
     for track in document.tracks:
         if track.entity is None:
             lines.append(f"TrajError of the path {track.id}: {_said(report.tracks[track.id])}")
+    if beside := [name for name, anchor in report.anchors.items() if anchor == "thing"]:
+        lines.append(f"followed from the centre of the thing beside the path: {', '.join(beside)}")
     height, width = report.resolution
     lines.append(f"TrajError: {_said(report.overall)}")
     lines.append(f"measured by {report.tracker} ({report.licence}) at {width}x{height}")
