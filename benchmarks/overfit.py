@@ -22,9 +22,10 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tora2.precompute.run import PrecomputeConfig, precompute  # noqa: E402
+
 from tora2.backbones import backbone_of  # noqa: E402
 from tora2.data.clipset import write_clip  # noqa: E402
-from tora2.data.precompute import PrecomputeConfig, precompute  # noqa: E402
 from tora2.data.record import ClipEntity, ClipRecord, ClipTrack  # noqa: E402
 from tora2.data.shards import ShardWriter  # noqa: E402
 from tora2.losses import velocity_loss  # noqa: E402

@@ -107,6 +107,26 @@ def test_a_path_that_leaves_the_thing_measures_how_far(run: Run, video: File) ->
     assert found["trajectory_error"] == pytest.approx(8.5, abs=0.7)
 
 
+@pytest.mark.parametrize("shift", [(8.0, 0.0), (-6.0, 7.0)])
+def test_a_thing_beside_its_path_measures_how_far(
+    run: Run, video: File, shift: tuple[float, float]
+) -> None:
+    scene = document(keyed(PATHS[0] + shift, "t1", "a"), keyed(PATHS[1], "t2", "b"))
+    found = figures(run, video, scene)
+    expected = abs(shift[0]) + abs(shift[1])
+    assert found["entities"]["a"]["trajectory_error"] == pytest.approx(expected, abs=1.5)
+    assert found["entities"]["b"]["trajectory_error"] < 0.7
+    assert {name: part["anchor"] for name, part in found["tracks"].items()} == {
+        "t1": "thing",
+        "t2": "path",
+    }
+    # As the paper asks: what is at the beginning of the path keeps to it.
+    papers = figures(run, video, scene, "--anchor", "path")
+    assert papers["entities"]["a"]["trajectory_error"] < 0.7
+    several = document(keyed(PATHS[0] + shift, "t1", "a"), keyed(PATHS[0], "t2", "a"))
+    assert figures(run, video, several)["entities"]["a"]["trajectory_error"] < 0.7
+
+
 def test_a_late_entity_is_queried_when_it_appears(run: Run, video: File) -> None:
     late = keyed(PATHS[1][6:], "t2", "b", start=6)
     for time, point in enumerate(late["points"]):
@@ -245,6 +265,11 @@ def test_picture_and_chart(run: Run, video: File, tmp_path: File) -> None:
         (["--picture", "out.jpg"], "out.jpg', expected a name that ends in .png"),
         (["--chart", "absent/c.png"], "cannot write absent/c.png"),
         (["--tracker-weights", "w.pth"], "takes no weights"),
+        (["--metrics", "text"], "expected --clip FOLDER"),
+        (["--metrics", "text", "--clip", "absent"], "has no prompt"),
+        (["--metrics", "video", "--clip", "absent"], "expected --reference VIDEO"),
+        (["--metrics", "video", "--clip", "absent", "--reference", "v"], "has no config.json"),
+        (["--metrics", "text", "--picture", "p.png"], "expected --metrics trajectory"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(
@@ -295,6 +320,29 @@ def test_other_scenes_are_one_sentence(
     file.write_text(json.dumps(scene))
     status, out, err = run("measure", video, file)
     assert (status, out) == (2, "") and words in err and err.count("\n") == 1
+
+
+class OneHot:
+    """Stands for CLIP: a caption and a frame are what they begin with."""
+
+    def text(self, caption: str) -> torch.Tensor:
+        return torch.tensor([1.0, 0.0])
+
+    def frames(self, frames: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([[0.6, 0.8]]).expand(len(frames), 2)
+
+
+def test_text_s_and_vid_s_are_metrics_of_the_command(
+    run: Run, video: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tora2.evaluation.clip.Clip.from_folder", lambda folder: OneHot())
+    scene = {"version": 1, "prompt": "a ball", "trajectories": document()}
+    more = "--metrics", "text,video", "--clip", "folder", "--reference", video
+    found = figures(run, video, scene, *more)
+    assert found["text_similarity"] == pytest.approx(0.6)
+    assert found["video_similarity"] == pytest.approx(1)
+    assert "trajectory_error" not in found, "without the metric the scene needs no paths"
+    assert "Text-S: 0.600" in run("measure", video, scene, *more)[1]
 
 
 def tracked(path: File) -> TrajectoryDocument:

@@ -29,7 +29,7 @@ _INPUTS = (
     "video",
     "masks",
     "tracker_weights",
-    "clip",
+    "reference",
 )
 _LONGEST = 1000
 _PACKAGES = {"PIL": "pillow", "yaml": "pyyaml"}  # where the name to install is another

@@ -14,11 +14,12 @@ from .tracking import add_tracker, load_tracker
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..evaluation.clip import Clip
     from ..evaluation.measuring import PathError, TrajectoryReport
     from ..scene import Scene
     from ..trajectory import TrajectoryDocument
 
-METRICS = ("trajectory",)
+METRICS = ("trajectory", "text", "video")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,9 +33,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--metrics",
         default="trajectory",
         metavar="NAME,…",
-        help=f"what to measure: {', '.join(METRICS)}",
+        help="what to measure: trajectory (TrajError, the default), text (Text-S), video (Vid-S)",
     )
     add_tracker(parser)
+    parser.add_argument(
+        "--anchor",
+        choices=("path", "thing"),
+        help="follow what is where the path begins, as the paper does, or the centre of the thing "
+        "that is there (the default of lucas_kanade)",
+    )
+    parser.add_argument(
+        "--clip", type=Path, metavar="FOLDER", help="CLIP ViT-L/14, for text and video"
+    )
+    parser.add_argument(
+        "--reference", metavar="VIDEO", help="the video that the scene was taken from, for video"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--picture", type=Path, metavar="PNG", help="write frames with requested and measured paths"
@@ -45,31 +58,85 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, draw, and print."""
-    from ..evaluation.measuring import measure_trajectories
-    from ..evaluation.pictures import check_plotting, check_png
     from ..fields import choice
     from ..video import read_video
 
-    for name in arguments.metrics.split(","):
-        choice(name, "--metrics", METRICS)
+    metrics = [choice(name, "--metrics", METRICS) for name in arguments.metrics.split(",")]
+    _check(arguments, metrics)
+    document, scene = _read(arguments.scene)
+    tracker = load_tracker(arguments) if "trajectory" in metrics else None
+    clip = _clip(arguments, metrics, scene)
+    frames, _ = read_video(arguments.video)
+    figures: dict[str, Any] = {"video": arguments.video, "scene": arguments.scene}
+    lines: list[str] = []
+    if tracker is not None:
+        from ..evaluation.measuring import measure_trajectories
+
+        usual = "thing" if tracker.name == "lucas_kanade" else "path"
+        anchor = arguments.anchor or usual
+        report = measure_trajectories(frames, document, tracker, _pictures(scene), anchor)
+        words = _words(document, scene)
+        _draw(arguments, frames, document, report, words)
+        figures |= _figures(report, document, words)
+        lines += _lines(report, document, words)
+    if clip is not None:
+        for (key, name), value in _similarities(arguments, clip, frames, scene, metrics).items():
+            figures[key] = value
+            lines.append(f"{name}: {value:.3f}")
+    print(json.dumps(figures, indent=2) if arguments.json else "\n".join(lines))
+    return 0
+
+
+def _check(arguments: argparse.Namespace, metrics: list[str]) -> None:
+    """Refuse what could not be done after the work."""
+    from ..evaluation.pictures import check_plotting, check_png
+
     for picture in (arguments.picture, arguments.chart):
         if picture is not None:
+            if "trajectory" not in metrics:
+                raise ValueError(f"there are no paths on {picture}, expected --metrics trajectory")
             check_png(picture)
             check_writable(picture)
     if arguments.chart is not None:
         check_plotting()
-    document, scene = _read(arguments.scene)
-    tracker = load_tracker(arguments)
-    frames, _ = read_video(arguments.video)
-    report = measure_trajectories(frames, document, tracker, _pictures(scene))
-    words = _words(document, scene)
-    _draw(arguments, frames, document, report, words)
-    if arguments.json:
-        figures = {"video": arguments.video, "scene": arguments.scene}
-        print(json.dumps(figures | _figures(report, document, words), indent=2))
-    else:
-        print("\n".join(_lines(report, document, words)))
-    return 0
+
+
+def _clip(arguments: argparse.Namespace, metrics: list[str], scene: Scene | None) -> Clip | None:
+    """CLIP where a metric needs it."""
+    if not {"text", "video"} & set(metrics):
+        return None
+    if arguments.clip is None:
+        raise ValueError("the metrics text and video need CLIP ViT-L/14, expected --clip FOLDER")
+    if "text" in metrics and scene is None:
+        raise ValueError(f"{arguments.scene} has no prompt, expected a scene for the metric text")
+    if "video" in metrics and arguments.reference is None:
+        raise ValueError("the metric video compares two videos, expected --reference VIDEO")
+    from ..evaluation.clip import Clip
+
+    return Clip.from_folder(arguments.clip)
+
+
+def _similarities(
+    arguments: argparse.Namespace,
+    clip: Clip,
+    frames: Tensor,
+    scene: Scene | None,
+    metrics: list[str],
+) -> dict[tuple[str, str], float]:
+    """By the keys of JSON and the paper's names."""
+    from ..evaluation.clip import reference_frames
+    from ..evaluation.metrics.text_similarity import text_similarity
+    from ..evaluation.metrics.video_similarity import video_similarity
+    from ..video import read_video
+
+    seen = clip.frames(frames)
+    found: dict[tuple[str, str], float] = {}
+    if "text" in metrics and scene is not None:
+        found["text_similarity", "Text-S"] = text_similarity(clip.text(scene.prompt), seen)
+    if "video" in metrics:
+        references = clip.frames(reference_frames(read_video(arguments.reference)[0]))
+        found["video_similarity", "Vid-S"] = video_similarity(seen, references)
+    return found
 
 
 def _read(path: str) -> tuple[TrajectoryDocument, Scene | None]:
@@ -148,7 +215,11 @@ def _figures(
             for name, word in words.items()
         },
         "tracks": {
-            track.id: {"entity": track.entity, **_error(report.tracks[track.id])}
+            track.id: {
+                "entity": track.entity,
+                "anchor": report.anchors[track.id],
+                **_error(report.tracks[track.id]),
+            }
             for track in document.tracks
         },
     }
@@ -177,6 +248,8 @@ def _lines(
     for track in document.tracks:
         if track.entity is None:
             lines.append(f"TrajError of the path {track.id}: {_said(report.tracks[track.id])}")
+    if beside := [name for name, anchor in report.anchors.items() if anchor == "thing"]:
+        lines.append(f"followed from the centre of the thing beside the path: {', '.join(beside)}")
     height, width = report.resolution
     lines.append(f"TrajError: {_said(report.overall)}")
     lines.append(f"measured by {report.tracker} ({report.licence}) at {width}x{height}")

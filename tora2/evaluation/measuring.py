@@ -4,7 +4,9 @@ The rules, which every report keeps:
 
 - The canvas is stretched over the video, and the clip over its length: a path keeps its fractions
   of the frame and of the time, as when a document is resized.
-- A path is followed from where it first is visible and within the frame, both ways.
+- A path is followed from where it first is visible and within the frame, both ways: what is at that
+  very place (the anchor `path`, as the paper does), or the centre of the thing there (the anchor
+  `thing`), where the path is its entity's only one and the thing can be told from the ground.
 - Points count where the path is visible and within the frame, and the tracker found something; the
   share of points found stands beside every number.
 - An entity's error is the mean over the points of all its tracks; the video's is the mean over
@@ -15,14 +17,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..trajectory import Tracks, TrajectoryDocument, sample
+from .anchoring import find_thing
 from .metrics import trajectory_error
-from .trackers import Query, Tracker, check_queries
+from .trackers import Followed, Query, Tracker, check_queries
+
+ANCHORS = ("path", "thing")
+_THINGS = 32  # looked for at most, as each takes time
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class TrajectoryReport:
         requested: the paths on the video's frames, in its pixels.
         counted: [N, T] bool, where a path is visible and within the frame.
         measured: [N, T, 2] pixels, NaN where nothing was found.
+        anchors: by track, `path` or `thing`: what was followed.
         tracker, licence: what found it.
         resolution: (height, width) at which the tracker looked.
     """
@@ -63,6 +70,7 @@ class TrajectoryReport:
     requested: Tracks
     counted: Tensor
     measured: Tensor
+    anchors: dict[str, str]
     tracker: str
     licence: str
     resolution: tuple[int, int]
@@ -73,6 +81,7 @@ def measure_trajectories(
     document: TrajectoryDocument,
     tracker: Tracker,
     pictures: Mapping[str, Tensor] | None = None,
+    anchor: str = "path",
 ) -> TrajectoryReport:
     """Measure one video.
 
@@ -81,6 +90,7 @@ def measure_trajectories(
         document: the paths that were asked for.
         tracker: one of `trackers`.
         pictures: uint8 [3, H, W] by entity, for trackers that go by looks.
+        anchor: `path` or `thing`, see above.
 
     Raises:
         ValueError: if the document has no track, or `frames` are none.
@@ -99,6 +109,12 @@ def measure_trajectories(
         x, y = requested.points[row, start].tolist()
         queries.append(Query(start, x, y, (pictures or {}).get(document.tracks[row].entity or "")))
     followed = tracker.follow(frames, queries)
+    owners = [track.entity for track in document.tracks]
+    alone = [owners[row] is None or owners.count(owners[row]) == 1 for row in rows]
+    moved: set[int] = set()
+    if anchor == "thing":
+        followed, places = _anchored(frames, tracker, queries, followed, alone)
+        moved = {rows[place] for place in places}
     measured = torch.full_like(requested.points, torch.nan)
     measured[rows] = followed.points
     # A point that was found in the frame of its query alone was not followed.
@@ -109,7 +125,6 @@ def measure_trajectories(
     def error(chosen: Sequence[int]) -> PathError:
         return _error(measured, requested.points, counted, chosen)
 
-    owners = [track.entity for track in document.tracks]
     entities = {
         entity.id: error([row for row, owner in enumerate(owners) if owner == entity.id])
         for entity in document.entities
@@ -124,10 +139,38 @@ def measure_trajectories(
         requested=requested,
         counted=counted,
         measured=measured,
+        anchors={
+            track.id: "thing" if row in moved else "path"
+            for row, track in enumerate(document.tracks)
+        },
         tracker=tracker.name,
         licence=tracker.licence,
         resolution=followed.resolution,
     )
+
+
+def _anchored(
+    frames: Tensor,
+    tracker: Tracker,
+    queries: Sequence[Query],
+    followed: Followed,
+    alone: Sequence[bool],
+) -> tuple[Followed, list[int]]:
+    """The centres of things instead of places on them; and which queries were moved there."""
+    shown = [frame.cpu().numpy() for frame in frames]
+    moved: list[int] = []
+    again: list[Query] = []
+    for index, query in enumerate(queries[:_THINGS]):
+        path = followed.points[index].clone()
+        path[query.frame] = torch.tensor([query.x, query.y])
+        centre = find_thing(shown, query.frame, path.numpy()) if alone[index] else None
+        if centre is not None:
+            moved.append(index)
+            again.append(replace(query, x=centre[0], y=centre[1]))
+    points = followed.points.clone()
+    if moved:
+        points[moved] = tracker.follow(frames, again).points
+    return replace(followed, points=points), moved
 
 
 def stretched(tracks: Tracks, frames: int, size: tuple[int, int]) -> Tracks:

@@ -1,0 +1,92 @@
+"""CLIP, for Text-S and Vid-S: from a local folder, as its publishers and the host's hub save it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_STD = (0.26862954, 0.26130258, 0.27577711)
+_BATCH = 16
+_EXPECTED = "expected a folder of CLIP such as openai/clip-vit-large-patch14 (the paper's ViT-L/14)"
+
+
+class Clip:
+    """CLIP's two encoders.
+
+    Args:
+        model: transformers' `CLIPModel`.
+        tokenizer: its tokenizer.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+
+    @classmethod
+    def from_folder(cls, folder: str | os.PathLike[str]) -> Clip:
+        """Load a folder; nothing is fetched, and no code of the folder runs.
+
+        Raises:
+            ValueError: if it is no folder of CLIP's, or something is missing in it.
+        """
+        name = os.fspath(folder)
+        if not (Path(folder) / "config.json").is_file():
+            raise ValueError(f"{name} has no config.json, {_EXPECTED}")
+        from safetensors import SafetensorError
+        from transformers import CLIPModel, CLIPTokenizer
+
+        local = {"local_files_only": True}
+        try:
+            model, loading = CLIPModel.from_pretrained(name, output_loading_info=True, **local)
+            tokenizer = CLIPTokenizer.from_pretrained(name, **local)
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"{name} cannot be loaded ({reason}), {_EXPECTED}") from error
+        if missing := sorted(loading["missing_keys"]):
+            raise ValueError(
+                f"{name} lacks {len(missing)} weights such as {missing[0]}, {_EXPECTED}"
+            )
+        return cls(model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer)
+
+    @torch.no_grad()
+    def text(self, caption: str) -> Tensor:
+        """[D] of a caption, which is cut to the length that CLIP reads."""
+        length = self.model.config.text_config.max_position_embeddings
+        tokens = self.tokenizer(caption, truncation=True, max_length=length, return_tensors="pt")
+        tokens = {name: part.to(self.model.device) for name, part in tokens.items()}
+        pooled = self.model.text_model(**tokens).pooler_output
+        embedding: Tensor = self.model.text_projection(pooled)[0]
+        return embedding.float().cpu()
+
+    @torch.no_grad()
+    def frames(self, frames: Tensor) -> Tensor:
+        """[T, D] of frames uint8 [T, H, W, 3], of which CLIP sees the square in the middle."""
+        parts = []
+        for batch in frames.split(_BATCH):
+            pixels = self.pixels(batch).to(self.model.device)
+            pooled = self.model.vision_model(pixel_values=pixels).pooler_output
+            parts.append(self.model.visual_projection(pooled).float().cpu())
+        return torch.cat(parts)
+
+    def pixels(self, frames: Tensor) -> Tensor:
+        """[T, 3, side, side] as CLIP takes it: the middle square, bicubic, normalised."""
+        height, width = frames.shape[1:3]
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        square = frames[:, top : top + side, left : left + side].movedim(-1, 1).float() / 255
+        size = self.model.config.vision_config.image_size
+        square = F.interpolate(square, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+        mean, std = (torch.tensor(part)[:, None, None] for part in (_MEAN, _STD))
+        return (square - mean) / std
+
+
+def reference_frames(frames: Tensor) -> Tensor:
+    """The three frames that the benchmark compares with: at 5, 50 and 95 % of a video."""
+    last = len(frames) - 1
+    return frames[[round(last * share) for share in (0.05, 0.5, 0.95)]]
