@@ -22,14 +22,13 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tora2.precompute.run import PrecomputeConfig, precompute  # noqa: E402
-
 from tora2.backbones import backbone_of  # noqa: E402
 from tora2.data.clipset import write_clip  # noqa: E402
 from tora2.data.record import ClipEntity, ClipRecord, ClipTrack  # noqa: E402
 from tora2.data.shards import ShardWriter  # noqa: E402
 from tora2.losses import velocity_loss  # noqa: E402
 from tora2.overlay import contact_sheet  # noqa: E402
+from tora2.precompute.run import PrecomputeConfig, precompute  # noqa: E402
 from tora2.settings import read  # noqa: E402
 from tora2.training.curves import plot_curves  # noqa: E402
 from tora2.training.distributed import World  # noqa: E402
