@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +24,7 @@ from ...data.spritebind.vocabulary import make_tokenizer
 from ...models.adapter import Tora2Adapter
 from ...models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
 from ...models.config import Tora2Config
+from ...models.entities import Encoded, EntityBatch
 from ..distributed import World
 from ..loop import Loop
 from ..recipes.adapter.config import AdapterTraining, Stage
@@ -90,9 +91,25 @@ def adapter_loop(
     config = replace(config, optimization=replace(settings, batch=clips * many))
     run = _Shapes(config, sizes.cache)
     model = replace(adapter_model(config, sizes, low), vae=_Encoded(sizes.cache))
+    if not moves(config, stage):
+        model.adapter.forward = partial(_without_motion, model.adapter)  # type: ignore[method-assign]
     drawn = drawn_clips(sizes.cache, clips)
     place = [one.name for one in config.stages].index(stage.name)
     return run.loop(place, stage, model, lambda turn, generator: drawn)  # type: ignore[arg-type]
+
+
+def moves(config: AdapterTraining, stage: Stage) -> bool:
+    """Whether a stage ever sees trajectories."""
+    return "motion" in config.adapter_config().capabilities and stage.drops.trajectories < 1
+
+
+def _without_motion(
+    adapter: Tora2Adapter, motion: torch.Tensor | None, entities: EntityBatch | None
+) -> Encoded:
+    """What an adapter makes of clips whose trajectories are all dropped."""
+    if entities is None:
+        return Encoded(None, None, None, None, None, None)
+    return adapter._bind(None, entities)
 
 
 class _Encoded:

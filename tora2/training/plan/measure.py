@@ -29,6 +29,7 @@ from .loops import (
     adapter_loop,
     adapter_model,
     drawn_clips,
+    moves,
     new_autoencoder,
     read_autoencoder,
     tiny_like,
@@ -183,8 +184,7 @@ class Adapter:
         weights = _weights(config, sizes, stage)
         encoding, decoding = _autoencoding(self._autoencoder())
         drawn = drawn_bytes(sizes.cache, self.clips)
-        motion = "motion" in config.adapter_config().capabilities
-        drawing = motion and config.motion.source != "dense"
+        drawing = moves(config, stage) and config.motion.source != "dense"
         return Measured(
             name=stage.name,
             steps=o.steps,
@@ -274,6 +274,7 @@ class _Key:
                 config.motion.source,
                 stage.train,
                 stage.contrastive,
+                moves(config, stage),
                 min(2, o.accumulate),
                 o.precision,
                 clips,
@@ -302,13 +303,14 @@ def _weights(config: AdapterTraining, sizes: Sizes, stage: Stage) -> Weights:
     parts: dict[str, tuple[int, int]] = {
         "transformer": (sum(p.numel() for p in model.transformer.parameters()), 0)
     }
-    frozen = 0
+    frozen, around = 0, sum(p.numel() for p in model.transformer.parameters())
     for name, parameter in model.adapter.named_parameters():
         still, moving = parts.get(part_of(name), (0, 0))
         if parameter.requires_grad:
             moving += parameter.numel()
         else:
             still += parameter.numel()
+            around += parameter.numel()
             frozen += parameter.numel() * parameter.element_size()
         parts[part_of(name)] = still, moving
     vae = sum(p.numel() for p in model.vae.parameters())
@@ -328,6 +330,7 @@ def _weights(config: AdapterTraining, sizes: Sizes, stage: Stage) -> Weights:
         frozen + whole,
         blocks,
         sizes.layers,
+        around - sum(p.numel() for block in held for p in block.parameters()),
         cast,
         config.optimization.precision == "bf16",
         bytes_of(model.vae.parameters()),
@@ -399,7 +402,7 @@ def tiny_stage(config: TrainConfig) -> Measured:
     return Measured(
         name="all",
         steps=config.optimization.steps,
-        weights=Weights(parts, 0, 0, config.transformer.layers, 0, half),
+        weights=Weights(parts, 0, 0, config.transformer.layers, half=half),
         peaks=Peaks(step, bytes_of(held) * batch),
         picture=0,
         clips=batch,

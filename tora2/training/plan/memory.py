@@ -36,6 +36,7 @@ class Weights:
         parts: number of parameters by part, those that are frozen and those that are trained.
         frozen: bytes of the frozen ones; `blocks` of those in the backbone's blocks, which are
             `layers`.
+        around: number of frozen parameters that are in no block.
         cast: bytes in bfloat16 of one block's weights that lie in 8 bits.
         half: whether what is trained is computed with in bfloat16.
         autoencoder: bytes of the one that draws flow pictures.
@@ -45,6 +46,7 @@ class Weights:
     frozen: int
     blocks: int
     layers: int
+    around: int = 0
     cast: int = 0
     half: bool = True
     autoencoder: int = 0
@@ -124,9 +126,8 @@ def memory(
     }
     gathered: dict[str, int] = {}
     if gpus > 1:
-        around = weights.frozen - weights.blocks
         blocks = _BLOCKS_AT_ONCE * weights.blocks // max(weights.layers, 1)
-        gathered = {GATHERED: width * trained + around + blocks}
+        gathered = {GATHERED: width * (trained + weights.around) + blocks}
     cast = {COPIES: weights.cast * (1 if recompute else weights.layers)}
     own = {GRADIENTS: _FLOAT * trained // gpus}
     earlier = own if accumulate > 1 else {}  # gradients of the batches before
