@@ -13,7 +13,6 @@ from small import cogvideox_folder
 from torch import Tensor
 
 from tora2.conditioning import Tora2Conditioning
-from tora2.data import encoding
 from tora2.data.clipset import ClipSet
 from tora2.data.encoded import EncodedBatch, EncodedClips, collate
 from tora2.data.shards import read_member, scan, write_index, write_tar
@@ -25,6 +24,7 @@ from tora2.encoders.protocols import Box, Face
 from tora2.latents import encode_video
 from tora2.models.config import Tora2Config
 from tora2.pipeline import Tora2Pipeline
+from tora2.precompute import encoding
 from tora2.precompute.run import PrecomputeConfig, precompute
 from tora2.scene import Scene, SceneEntity
 from tora2.trajectory import Tracks, parse
