@@ -1,25 +1,18 @@
 """The plan's figures are those of steps that are really made."""
 
-import json
 import math
-from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tora2.cli import main
 from tora2.data.cache import CacheConfig
-from tora2.training.counting import Meter, as_on_a_gpu, count, shapes
+from tora2.training.counting import as_on_a_gpu, shapes
 from tora2.training.loop import Loop
-from tora2.training.plan import CARDS, Cards, cards, plan, report
-from tora2.training.plan.loops import Sizes, adapter_loop, tiny_like, tiny_loop, warm
-from tora2.training.plan.measure import Adapter, sizes_of, tiny_stage
-from tora2.training.plan.memory import Memory, memory
+from tora2.training.plan.loops import Sizes, adapter_loop, warm
+from tora2.training.plan.measure import Adapter
 from tora2.training.plan.step import StepCount, count_step
 from tora2.training.recipes.adapter.config import (
     AdapterOptimization,
@@ -27,7 +20,6 @@ from tora2.training.recipes.adapter.config import (
     Base,
     Stage,
 )
-from tora2.training.recipes.tiny.config import TinyOptimization, TrainConfig, TransformerShape
 
 FRAMES, SIDE = 9, 64
 CACHE = CacheConfig(
