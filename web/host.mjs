@@ -188,7 +188,10 @@ function createWidget(node, name) {
     void remember();
   });
   chain(node, "onWidgetChanged", () => editor?.follow());
-  chain(node, "onExecuted", () => editor?.follow());
+  chain(node, "onExecuted", () => {
+    editor?.follow();
+    requestAnimationFrame(() => makeRoom(node));
+  });
   chain(node, "onRemoved", () => {
     observer.disconnect();
     if (!editor) return;
@@ -210,6 +213,12 @@ function park(place, editor) {
     parked.delete(place);
     editor.destroy();
   }, KEEP_MS);
+}
+
+/** The classic renderer shows a still all the same: grow a node that it no longer fits into. @param {LGraphNode} node */
+function makeRoom(node) {
+  const [, needed] = node.computeSize();
+  if (node.size[1] < needed) node.setSize([node.size[0], needed]);
 }
 
 /**
