@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ...fields import show
 from ...geometry import COGVIDEOX
 from ...settings import Within
 from ...trajectory import Tracks, parse, sample
@@ -81,7 +82,7 @@ def is_heldout(shape: str, hue: float) -> bool:
 def check_split(split: str) -> None:
     """Refuse a split that there is none of, with a ValueError."""
     if split not in SPLITS:
-        raise ValueError(f"split {split!r} is unknown; expected one of {', '.join(SPLITS)}")
+        raise ValueError(f"split {show(split)} is unknown; expected one of {', '.join(SPLITS)}")
 
 
 class SpriteBind(Dataset[Clip]):
