@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -98,7 +98,11 @@ def read(kind: type[T], values: Any, where: str = "") -> T:
     try:
         return kind(**parsed)
     except TypeError:  # the only fault that is left: a field without a default
-        missing = [name for name in known if name not in parsed]
+        missing = [
+            name
+            for name, field in known.items()
+            if name not in parsed and field.default is MISSING and field.default_factory is MISSING
+        ]
         raise ValueError(f"{_name(where)} has no key {missing[0]!r}") from None
 
 

@@ -1,4 +1,4 @@
-"""Small clips on disk with their cache, and a small frozen model, for tests of the adapter recipe."""
+"""Small clips with their cache and a small frozen model, for tests of the adapter recipe."""
 
 import json
 import sys

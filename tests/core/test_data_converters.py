@@ -8,6 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tora2.cli import main
+from tora2.data.clipset import ClipSet
 from tora2.data.converters import Converted, readers
 from tora2.data.converters.motion360 import project
 from tora2.data.record import parse_record
@@ -217,3 +219,23 @@ def test_pickled_arrays_are_refused(omni: Path) -> None:
     np.save(omni / "7" / "tracks" / "pred_tracks.npy", np.array([print], object), allow_pickle=True)
     with pytest.raises(ValueError, match="pred_tracks.npy"):
         read_all("dreamvideo-omni", omni)
+
+
+def test_public_sets_become_ours_and_are_not_written_twice(
+    motion360: Path, omni: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both fixtures lie in one folder, whose layouts do not disturb one another."""
+    for name, pictures in (("360motion", ["e0.0", "e1.0"]), ("dreamvideo-omni", ["e0.0"])):
+        output = tmp_path / "ours" / name
+        for said in ("1 clips written, 0 there", "0 clips written, 1 there"):
+            assert main(["clips", "convert", name, str(omni), "--output", str(output)]) == 0
+            assert said in capsys.readouterr().out
+        clips = ClipSet(output)
+        assert len(clips) == 1
+        shown = [clips.picture(0, picture).rgb.shape for picture in pictures]
+        assert shown == [(3, 16, 20)] * len(pictures)
+        if name == "360motion":
+            assert clips.frames(0).shape == (6, 480, 720, 3)
+        else:
+            with pytest.raises(ValueError, match="case-7 has no mp4"):
+                clips.frames(0)

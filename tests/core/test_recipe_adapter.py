@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +20,7 @@ from torch import nn
 from tora2.backbones import backbone_of
 from tora2.checkpoints import adapter_flow_sigma, inspect, load_adapter
 from tora2.checkpoints.safetensors_file import read_header
+from tora2.cli import main
 from tora2.data.encoded import EncodedClips
 from tora2.models.adapter import Tora2Adapter
 from tora2.models.config import Tora2Config
@@ -322,7 +325,7 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
         if count > 1:
             launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
             command = [*launcher, f"--nproc-per-node={count}", script, str(path)]
-        environment = {**__import__("os").environ, "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         root = str(Path(__file__).parents[2])
         environment["PYTHONPATH"] = f"{root}:{Path(__file__).parent}"
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
@@ -341,3 +344,52 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
 def test_the_data_has_clips_with_cache(data: Path) -> None:
     clips = EncodedClips(data / "clips")
     assert len(clips) == recipe_data.CLIPS and clips.config.augmentations > 1
+
+
+@pytest.mark.parametrize("source", ["dense", "sparse"])
+def test_toras_stages_train_on_the_clips_own_flow(data: Path, tmp_path: Path, source: str) -> None:
+    pytest.importorskip("cv2")
+    clips = recipe_data.write_clips(tmp_path / "clips", flow="farneback")
+    stages = [{"name": source, "steps": 2, "train": ["extractor", "fuser"]}]
+    stages[0]["drops"] = {"trajectories": 0.0}
+    made = config(
+        data,
+        tmp_path / "run",
+        clips=str(clips),
+        adapter={"capabilities": ["motion"]},
+        motion={"source": source, "spacing": 8},
+        stages=stages,
+    )
+    _, model, loop, batches = started(made)
+    before = {name: p.detach().clone() for name, p in model.adapter.named_parameters()}
+    for _ in range(2):
+        loop.train_step()
+    batches.close()
+    moved = [n for n, p in model.adapter.named_parameters() if not torch.equal(p, before[n])]
+    assert any(n.startswith("extractor.") for n in moved)
+    assert any(n.startswith("fuser.") for n in moved)
+    if source == "dense":
+        _, model, loop, batches = started(replace(made, clips=str(data / "clips")))
+        with pytest.raises(ValueError, match="no dense flow, expected precompute's key 'flow'"):
+            loop.train_step()
+        batches.close()
+
+
+def test_sigterm_leaves_a_checkpoint_and_ends_well(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps(recipe_data.settings(data, tmp_path / "run")))
+    train_step = Loop.train_step
+
+    def asked(self: Loop) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return train_step(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "train_step", asked)
+        assert main(["train", str(path)]) == 0
+    assert not (tmp_path / "run" / "adapter.safetensors").exists()
+    assert [p.name for p in (tmp_path / "run/checkpoints/1-all").iterdir()] == ["step-000000001"]
+    assert main(["train", str(path)]) == 0
+    assert (tmp_path / "run" / "adapter.safetensors").exists()

@@ -17,8 +17,11 @@ from tora2.models.adapter import Tora2Adapter
 from tora2.models.config import Tora2Config
 from tora2.pipeline import Tora2Pipeline
 from tora2.training.boards import Boards
+from tora2.training.checkpoints import Checkpoints
+from tora2.training.distributed import World
 from tora2.training.drops import EntityDrops, drop_encoded
 from tora2.training.export import export_adapter, fingerprint, whole_state
+from tora2.training.optimizer import Optimization, Optimizer
 from tora2.training.recipes.adapter.config import MotionSource
 from tora2.training.recipes.adapter.motion import drawn_latents, sparse_tracks, tracks_of
 from tora2.training.validation import followed
@@ -355,3 +358,48 @@ def test_colours_are_followed_entity_by_entity() -> None:
     found = followed(frames, tracks, [2 / 3, None, 0.0])
     assert found[0, 0].tolist() == [15, 23] and found[2, 1].tolist() == [7, 7]
     assert bool(found[1].isnan().all())
+
+
+def eight_bit(folder: Path) -> tuple[torch.nn.Linear, Optimizer, Checkpoints]:
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(64, 128)
+    settings = Optimization(moments="8bit", warmup=0)
+    world = World(torch.device("cpu"))
+    return layer, Optimizer(dict(layer.named_parameters()), settings), Checkpoints(folder, world)
+
+
+def advance(layer: torch.nn.Linear, optimizer: Optimizer, steps: range) -> None:
+    for step in steps:
+        generator = torch.Generator().manual_seed(step)
+        optimizer.zero_grad()
+        layer(torch.randn(8, 64, generator=generator)).square().mean().backward()
+        optimizer.step(step)
+
+
+def test_eight_bit_moments_are_kept_in_checkpoints(tmp_path: Path) -> None:
+    pytest.importorskip("torchao")
+    layer, optimizer, checkpoints = eight_bit(tmp_path)
+    advance(layer, optimizer, range(3))
+    state = {"weight": layer.weight.data, "bias": layer.bias.data, **optimizer.state()}
+    assert state["exp_avg.codes/weight"].dtype == torch.uint8
+    checkpoints.save(3, state)
+    advance(layer, optimizer, range(3, 5))
+    again, other, checkpoints = eight_bit(tmp_path)
+    names = checkpoints.names()
+    assert names is not None
+    other.prepare(names)
+    values = {"weight": again.weight.data, "bias": again.bias.data, **other.state()}
+    assert checkpoints.load(values) == 3
+    advance(again, other, range(3, 5))
+    assert torch.equal(layer.weight, again.weight) and torch.equal(layer.bias, again.bias)
+
+
+def test_eight_bit_moments_say_what_they_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    for name in ("torchao", "torchao.optim"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ValueError, match="'8bit', which needs torchao: pip install torchao"):
+        eight_bit(tmp_path)

@@ -287,9 +287,8 @@ def test_loading_from_the_folders(
         monkeypatch.delitem(folder_paths.filename_list_cache, folder, raising=False)
     reference = builders.transformer()
     reference.save_pretrained(tmp_path / files.TRANSFORMERS / "base", max_shard_size="1MB")
-    save_adapter(
-        Tora2Adapter(Tora2Config.preset("tiny")), tmp_path / files.ADAPTERS / "mine.safetensors"
-    )
+    mine = tmp_path / files.ADAPTERS / "mine.safetensors"
+    save_adapter(Tora2Adapter(Tora2Config.preset("tiny")), mine, {"tora2_flow_sigma": "6.0"})
     assert files.choices(files.TRANSFORMERS) == ["base"]
     (model,) = (
         host.NODE_CLASS_MAPPINGS["Tora2LoadModel"].execute("base", "default", "as trained").result
@@ -299,7 +298,7 @@ def test_loading_from_the_folders(
         host.NODE_CLASS_MAPPINGS["Tora2LoadAdapter"].execute("mine.safetensors").result
     )
     assert contents.startswith("mine.safetensors: motion, appearance, binding; 6 blocks of 192")
-    assert loaded.adapter.dtype == torch.float32
+    assert loaded.adapter.dtype == torch.float32 and loaded.flow_sigma == 6.0
     with pytest.raises(ValueError, match="'gone' is not there. Searched are .*CogVideoX-5b"):
         files.locate(files.TRANSFORMERS, "gone", (pack("tora2.checkpoints.sources").BASE,))
 
@@ -340,9 +339,8 @@ def test_the_doctor_finds_what_is_there(
         monkeypatch.setitem(folder_paths.folder_names_and_paths, folder, entry)
         monkeypatch.delitem(folder_paths.filename_list_cache, folder, raising=False)
     (tmp_path / files.ADAPTERS / "broken.safetensors").write_bytes(b"no")
-    save_adapter(
-        Tora2Adapter(Tora2Config.preset("tiny")), tmp_path / files.ADAPTERS / "mine.safetensors"
-    )
+    mine = tmp_path / files.ADAPTERS / "mine.safetensors"
+    save_adapter(Tora2Adapter(Tora2Config.preset("tiny")), mine, {"tora2_flow_sigma": "6.0"})
     node = host.NODE_CLASS_MAPPINGS["Tora2Doctor"]
     (report,) = node.execute(sources=True).result
     for expected in (

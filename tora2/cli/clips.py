@@ -67,10 +67,9 @@ def _convert(arguments: argparse.Namespace) -> int:
     tolerance = number(arguments.tolerance, "--tolerance", 0, 1)
     size = integer(arguments.shard_mb, "--shard-mb", 1, 100_000)
     parquet()
+    clips = _sources(arguments)
     with tqdm(desc="clips", unit="clip") as bar:
-        done = convert(
-            _sources(arguments), arguments.output, tolerance, size * 1_000_000, bar.update
-        )
+        done = convert(clips, arguments.output, tolerance, size * 1_000_000, bar.update)
     print(
         f"{arguments.output}: {done.written} clips written, {done.there} there already, "
         f"{done.damaged} damaged"
@@ -94,7 +93,7 @@ def _sources(arguments: argparse.Namespace) -> Iterable[Source]:
     from ..data.converting import sources
 
     if folder is None or not folder.is_dir():
-        raise ValueError(f"the folder is {folder}, expected that of the set {arguments.set}")
+        raise ValueError(f"FOLDER is {folder}, expected the folder of the set {arguments.set}")
     return sources(arguments.set, folder)
 
 

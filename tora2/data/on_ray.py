@@ -17,6 +17,12 @@ from .encoding import ClipEncoder, EncodingConfig
 from .jobs import Job, Report, encode_shard
 
 _ROOT = str(Path(__file__).parents[2])
+# One progress bar is ours to show, and nothing is reported to anybody.
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
 
 
 def encode_on_ray(
@@ -99,7 +105,8 @@ def check_ray() -> None:
 
 
 def _ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
         import ray.data

@@ -17,6 +17,9 @@ from ..settings import Within
 
 Steps = Annotated[int, Within(0, 10**9)]
 Positive = Annotated[int, Within(1, 10**9)]
+# What an 8-bit moment is made of.
+_EIGHT_BIT = ("codes", "scale")
+
 Rate = Annotated[float, Within(0, 10)]
 Share = Annotated[float, Within(0, 1)]
 
@@ -34,6 +37,8 @@ class Optimization:
         clip: largest norm of the gradient.
         ema: decay of the average.
         precision: of the computation; weights are kept in float32.
+        moments: of AdamW; `8bit` ones need a quarter of the memory, the package torchao, and a run
+            of one process.
         accumulate: batches whose gradients make one step; `batch` is that of all processes.
         patience: steps in a row without a finite gradient after which the run ends.
         compile: let torch compile the backbone's blocks.
@@ -52,6 +57,7 @@ class Optimization:
     clip: Annotated[float, Within(1e-9, 1e9)] = 1.0
     ema: Share = 0.998
     precision: Literal["bf16", "fp32"] = "bf16"
+    moments: Literal["fp32", "8bit"] = "fp32"
     accumulate: Positive = 1
     patience: Positive = 5
     compile: bool = False
@@ -92,12 +98,7 @@ class Optimizer:
             for name, p in parameters.items()
         }
         self._copied = [n for n, p in parameters.items() if self.masters[n] is not p]
-        self._adam = torch.optim.AdamW(
-            _groups(self.masters, settings.learning_rate, rates or {}),
-            betas=settings.betas,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
+        self._adam = _adam(_groups(self.masters, settings.learning_rate, rates or {}), settings)
 
     def zero_grad(self) -> None:
         """Forget the gradients of the last step."""
@@ -122,7 +123,11 @@ class Optimizer:
             return norm
         factor = self.settings.factor(step)
         for group in self._adam.param_groups:
-            group["lr"] = group["peak"] * factor
+            rate = group["peak"] * factor
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
         self._adam.step()
         self.follow()
         return norm
@@ -156,7 +161,10 @@ class Optimizer:
         state = {f"masters/{name}": self.masters[name].detach() for name in self._copied}
         for name, master in self.masters.items():
             for kind, value in self._adam.state.get(master, {}).items():
-                state[f"{kind}/{name}"] = value
+                for part in _EIGHT_BIT if hasattr(value, "codes") else ("",):
+                    state[f"{kind}{part and '.'}{part}/{name}"] = (
+                        getattr(value, part) if part else value
+                    )
         return state
 
     def prepare(self, names: Collection[str]) -> None:
@@ -170,7 +178,12 @@ class Optimizer:
         self._adam.state.clear()
         for name, master in self.masters.items():
             if f"step/{name}" in names:
-                made = {kind: torch.zeros_like(master) for kind in ("exp_avg", "exp_avg_sq")}
+                made = {
+                    kind: self._adam._new_buffer(master, kind == "exp_avg")
+                    if self.settings.moments == "8bit"
+                    else torch.zeros_like(master)
+                    for kind in ("exp_avg", "exp_avg_sq")
+                }
                 self._adam.state[master] = {"step": torch.zeros((), device=master.device), **made}
 
 
@@ -203,6 +216,22 @@ class Average:
             yield
         finally:
             copy_all(parameters, kept)
+
+
+def _adam(groups: list[dict[str, Any]], settings: Optimization) -> Any:
+    """AdamW with moments of the asked precision."""
+    options: dict[str, Any] = {"betas": settings.betas, "weight_decay": settings.weight_decay}
+    if settings.moments == "fp32":
+        return torch.optim.AdamW(groups, fused=True, **options)
+    if any(isinstance(one, DTensor) for group in groups for one in group["params"]):
+        raise ValueError("key 'moments' is '8bit', which is for one process; expected 'fp32'")
+    try:
+        from torchao.optim import AdamW8bit
+    except ImportError:
+        raise ValueError(
+            "key 'moments' is '8bit', which needs torchao: pip install torchao"
+        ) from None
+    return AdamW8bit(groups, **options)
 
 
 def _local(tensor: Tensor) -> Tensor:
