@@ -182,3 +182,14 @@ def test_autoencoder_is_causal_and_keeps_the_frame_count() -> None:
     assert torch.equal(one[:, :, :5], two[:, :, :5])
     with pytest.raises(ValueError, match="24x16 with 8 frames, expected 4k \\+ 1"):
         vae.encode(video[:, :, :8])
+
+
+def test_the_extractor_takes_parameters_that_were_gathered_in_bfloat16() -> None:
+    extractor = TrajectoryExtractor(layers=1)
+    latent = torch.randn(1, 16, 2, 4, 4)
+    [expected] = extractor(latent)
+    for parameter in extractor.parameters():  # buffers stay in float32, as sharding leaves them
+        parameter.data = parameter.data.bfloat16()
+    [gathered] = extractor(latent.bfloat16())
+    assert gathered.dtype == torch.bfloat16
+    torch.testing.assert_close(gathered.float(), expected, rtol=0.05, atol=0.05)

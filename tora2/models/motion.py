@@ -11,14 +11,28 @@ from torch import Tensor, nn
 from ..geometry import COGVIDEOX
 
 
+class RunningNorm(nn.BatchNorm2d):
+    """Batch norm by its running statistics, in their type.
+
+    Training on several processes gathers parameters in bfloat16 and leaves buffers in float32,
+    which no kernel takes together.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.running_mean is not None
+        kind = self.running_mean.dtype
+        weight, bias = self.weight.to(kind), self.bias.to(kind)
+        return F.batch_norm(x, self.running_mean, self.running_var, weight, bias, eps=self.eps)
+
+
 class ResidualBlock(nn.Module):
     """x + conv(relu(bn(conv(relu(bn(x)))))."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.bn1 = nn.BatchNorm2d(channels)
+        self.bn1 = RunningNorm(channels)
         self.block1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.bn2 = nn.BatchNorm2d(channels)
+        self.bn2 = RunningNorm(channels)
         self.block2 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from .stages import adapter_stages
 _FEWER_FRAMES = (33, 17)
 _MORE_GPUS = (2, 4, 8, 16)
 _HELPS = 0.995
+_GPUS = "gpus"
 
 
 @dataclass(frozen=True)
@@ -55,30 +56,45 @@ class _Switch:
 
 
 def advise(case: Case) -> Iterator[Advice]:
-    """The switches that help, until one is enough; where none is, several together."""
+    """The switches that help, until one is enough; else several together; else more GPUs."""
     before, usable = case.peak(), case.cards.usable
-    helpful = []
-    for switch in _switches(case):
-        peak = switch.change(case).peak()
-        if peak < _HELPS * before:
-            helpful.append(switch)
-            yield Advice(switch.words, peak, peak <= usable)
-            if peak <= usable:
+    for more in (False, True):
+        for switch in _switches(case):
+            if (switch.family == _GPUS) is not more:
+                continue
+            peak = switch.change(case).peak()
+            if peak < _HELPS * before:
+                yield Advice(switch.words, peak, peak <= usable)
+                if peak <= usable:
+                    return
+        several = _together(case, more)
+        if several is not None:
+            yield several
+            if several.fits:
                 return
-    if helpful:
-        yield _together(case, helpful)
 
 
-def _together(case: Case, switches: list[_Switch]) -> Advice:
+def _together(case: Case, gpus: bool) -> Advice | None:
+    """Switch after switch, the first that helps in each turn: the worst moment moves with them."""
     words: dict[str, str] = {}
-    peak = case.peak()
-    for switch in switches:
-        words[switch.family] = switch.words
-        case = switch.change(case)
-        peak = case.peak()
-        if peak <= case.cards.usable:
+    peak, usable = case.peak(), case.cards.usable
+    while peak > usable:
+        for switch in _switches(case):
+            if switch.family == _GPUS and not gpus:
+                continue
+            changed = switch.change(case)
+            now = changed.peak()
+            if now < _HELPS * peak:
+                words[switch.family] = switch.words
+                if switch.family == _GPUS:
+                    words.pop("base", None)
+                case, peak = changed, now
+                break
+        else:
             break
-    return Advice(" and ".join(words.values()), peak, peak <= case.cards.usable)
+    if len(words) < 2:
+        return None
+    return Advice(" and ".join(words.values()), peak, peak <= usable)
 
 
 def _switches(case: Case) -> Iterator[_Switch]:
@@ -97,12 +113,12 @@ def _switches(case: Case) -> Iterator[_Switch]:
         yield _Switch("validation", "validation.every: 0", _unseen)
     if base.dtype == "bf16" and cards.count == 1:
         yield _Switch("base", "base.dtype: fp8", lambda c: _base(c, dtype="fp8"))
-    for gpus in _MORE_GPUS:
-        if gpus > cards.count and o.batch % gpus == 0 and base.dtype != "fp8":
-            yield _Switch("gpus", f"{gpus} GPUs", _on(gpus))
     for frames in _FEWER_FRAMES:
         if frames < case.sizes.cache.frames:
             yield _Switch("frames", f"{frames} frames in precompute", _shorter(frames))
+    for gpus in _MORE_GPUS:
+        if gpus > cards.count and o.batch % gpus == 0:
+            yield _Switch(_GPUS, f"{gpus} GPUs", _on(gpus))
 
 
 def _base(case: Case, **changes: Any) -> Case:

@@ -31,7 +31,7 @@ class Cards:
     def __post_init__(self) -> None:
         for name, low, high in (
             ("count", 1, 65_536),
-            ("memory", 1, 4096),
+            ("memory", 0.001, 4096),
             ("tflops", 0.001, 1e6),
             ("utilisation", 0.001, 1),
             ("share", 0.1, 1),

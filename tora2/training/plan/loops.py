@@ -67,15 +67,20 @@ class Sizes:
 class _Shapes(Run):
     """The run of a configuration without its folder, clips and weights."""
 
-    def __init__(self, config: AdapterTraining, cache: CacheConfig) -> None:
-        self.config, self.us, self.output = config, _ALONE, Path()
+    def __init__(self, config: AdapterTraining, cache: CacheConfig, us: World) -> None:
+        self.config, self.us, self.output = config, us, Path()
         self.clips = SimpleNamespace(config=cache)  # type: ignore[assignment]
 
 
 def adapter_loop(
-    config: AdapterTraining, stage: Stage, sizes: Sizes, clips: int, low: bool = False
+    config: AdapterTraining,
+    stage: Stage,
+    sizes: Sizes,
+    clips: int,
+    low: bool = False,
+    us: World = _ALONE,
 ) -> Loop:
-    """The loop of a stage in one process, inside `shapes`.
+    """The loop of a stage in a process, inside `shapes`; outside them it is a real one.
 
     Args:
         config: of the run; batches of `clips` clips, up to two of them a step.
@@ -83,13 +88,14 @@ def adapter_loop(
         sizes: of the parts.
         clips: in a batch of the process.
         low: hold what is trained in bfloat16, as sharding gathers it, in place of float32.
+        us: the processes; inside `shapes` there is one.
 
     The autoencoder, which draws the flow pictures one by one before the step, is left out.
     """
     many = 1 if low else min(2, config.optimization.accumulate)
     settings = replace(config.optimization, accumulate=many, compile=False)
-    config = replace(config, optimization=replace(settings, batch=clips * many))
-    run = _Shapes(config, sizes.cache)
+    config = replace(config, optimization=replace(settings, batch=clips * many * us.size))
+    run = _Shapes(config, sizes.cache, us)
     model = replace(adapter_model(config, sizes, low), vae=_Encoded(sizes.cache))
     if not moves(config, stage):
         model.adapter.forward = partial(_without_motion, model.adapter)  # type: ignore[method-assign]

@@ -25,8 +25,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     )
     for note in plan.notes:
         yield f"  {note}"
-    for stage in plan.stages:
-        yield from _stage(stage)
+    for stage, before in zip(plan.stages, (None, *plan.stages), strict=False):
+        yield from _stage(stage, before)
     yield ""
     yield f"time: {_hours(plan.hours)} in all"
     total = sum(plan.clip.values())
@@ -43,10 +43,17 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield f"  with {one.words}: {_gib(one.bytes)}, {'fits' if one.fits else 'does not fit'}"
 
 
-def _stage(stage: StagePlan) -> Iterator[str]:
+def _stage(stage: StagePlan, before: StagePlan | None) -> Iterator[str]:
     measured = stage.measured
     yield ""
     yield f"stage {measured.name}, {measured.steps} steps, {measured.clips} clips a GPU at once"
+    if before is not None and (before.memory, before.operations, before.measured.weights) == (
+        stage.memory,
+        stage.operations,
+        measured.weights,
+    ):
+        yield f"  as stage {before.measured.name}; {_hours(stage.hours)} for {measured.steps} steps"
+        return
     yield "  parameters, millions: frozen, trained"
     parts = measured.weights.parts
     for name, (frozen, trained) in parts.items():
