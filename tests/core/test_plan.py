@@ -23,7 +23,7 @@ from tora2.training.loop import Loop
 from tora2.training.plan import Cards, cards, report, run
 from tora2.training.plan.advice import Case, advise
 from tora2.training.plan.loops import Sizes, adapter_loop, tiny_like, tiny_loop, warm
-from tora2.training.plan.measure import Adapter, sizes_of
+from tora2.training.plan.measure import Adapter, sizes_of, weights_of
 from tora2.training.plan.memory import Peaks, Weights, memory
 from tora2.training.plan.step import MOMENTS, StepCount, count_step
 from tora2.training.recipes.adapter import Run, load_config
@@ -190,9 +190,7 @@ def test_the_published_sizes() -> None:
     config = load_config(CONFIGS / "tora2_paper.yaml")
     sizes, notes = sizes_of(config)
     with torch.device("meta"):
-        from tora2.training.plan.measure import _weights
-
-        parts = _weights(config, sizes, config.stages[0]).parts
+        parts = weights_of(config, sizes, config.stages[0]).parts
     millions = {name: round((still + moving) / 1e6, 1) for name, (still, moving) in parts.items()}
     assert millions["fuser"] == 669.4
     assert millions["extractor"] == 24.9

@@ -181,7 +181,7 @@ class Adapter:
     def _stage(self, stage: Stage) -> Measured:
         config, sizes = self.config, self.sizes
         o = config.stage_optimization(stage)
-        weights = _weights(config, sizes, stage)
+        weights = weights_of(config, sizes, stage)
         encoding, decoding = _autoencoding(self._autoencoder())
         drawn = drawn_bytes(sizes.cache, self.clips)
         drawing = moves(config, stage) and config.motion.source != "dense"
@@ -296,7 +296,8 @@ def _counted_step(key: _Key) -> StepCount:
         return count_step(adapter_loop(key.config, key.stage, key.sizes, key.clips, key.low))
 
 
-def _weights(config: AdapterTraining, sizes: Sizes, stage: Stage) -> Weights:
+def weights_of(config: AdapterTraining, sizes: Sizes, stage: Stage) -> Weights:
+    """How the parameters of a stage lie in memory on one GPU."""
     with torch.device("meta"):
         model = adapter_model(config, sizes)
     train_only(model.adapter, stage.train)
