@@ -151,7 +151,7 @@ def test_operations_and_memory_are_those_of_real_steps(changes: dict[str, Any], 
 
 
 def test_recomputation_trades_operations_for_memory() -> None:
-    kept, again = planned(config(recompute=False), 6), planned(config(), 6)
+    kept, again = planned(config(recompute=False), 8), planned(config(), 8)
     assert kept.operations["recomputation"] == 0 < again.operations["recomputation"]
     assert again.operations["forward"] == kept.operations["forward"]
     assert _activations(again) < 0.6 * _activations(kept)
@@ -163,8 +163,8 @@ def _activations(step: StepCount) -> int:
 
 def test_all_blocks_cost_what_a_few_tell() -> None:
     made = config()
-    [stage] = Adapter(made, sizes(9)).stages()
-    whole = planned(made, 9)
+    [stage] = Adapter(made, sizes(13)).stages()
+    whole = planned(made, 13)
     assert stage.peaks.step.operations == whole.operations
     for name in MOMENTS:
         told = sum(stage.peaks.step.moments[name].values())
