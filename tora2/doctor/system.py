@@ -50,7 +50,7 @@ KNOWN = (
     Package("einops", _EVERYWHERE, "0.8"),
     Package("safetensors", _EVERYWHERE, "0.4.5"),
     Package("pillow", _EVERYWHERE, "10.3"),
-    Package("av", "needed for video files", "14"),
+    Package("av", "needed for video files", "17"),
     Package("diffusers", _LIBRARY, "0.35"),
     Package("transformers", _LIBRARY, "4.50"),
     Package("pyyaml", _LIBRARY, "6"),
