@@ -16,6 +16,7 @@ from ..data.clipset import ClipSet
 from ..data.flow import dense_flow, load_estimator
 from ..data.record import ClipRecord
 from ..data.window import Window, choose_window, windowed_tracks
+from ..device import resolve_device
 from ..encoders.augmentation import augment
 from ..encoders.entity import Encoders, encode_picture
 from ..encoders.fingerprint import fingerprint
@@ -95,7 +96,7 @@ class ClipEncoder:
     """
 
     def __init__(self, config: EncodingConfig) -> None:
-        self.device = _device(config.device)
+        self.device = resolve_device(config.device)
         self.dtype = torch.float32 if self.device.type == "cpu" else torch.bfloat16
         parts = read_encoding_parts(config.model, self.dtype)
         self._vae, self._text, self._tokenizer = parts.vae, parts.text_encoder, parts.tokenizer
@@ -271,19 +272,6 @@ class ClipEncoder:
         if encoders.object is not None:
             names["object"] = encoders.object.key
         return names
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise ValueError(
-            f"device {name!r} cannot be used here; expected auto, cpu or a GPU such as cuda"
-        ) from None
-    return device
 
 
 def _picture_encoders(files: EncoderFiles, own: Encoders, device: torch.device) -> Encoders:

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from .device import resolve_device
+from ..device import resolve_device
 
 _PATIENCE = timedelta(minutes=30)
 

@@ -17,12 +17,12 @@ from tqdm import tqdm
 from ....backbones import backbone_of
 from ....conditioning import Tora2Conditioning
 from ....data.encoded import EncodedBatch, EncodedClips
+from ....device import resolve_device
 from ....files import atomic_path
 from ....models.adapter import Tora2Adapter
 from ....trajectory import Tracks
 from ...boards import Boards
 from ...curves import PANELS, check_plotting, plot_curves
-from ...device import resolve_device
 from ...distributed import World, world
 from ...export import (
     DTYPES,

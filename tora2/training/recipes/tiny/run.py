@@ -19,6 +19,7 @@ from ....data.conditions import condition_clips
 from ....data.pool import Pool, read_pool, write_pool
 from ....data.spritebind import SpriteBind
 from ....data.spritebind.encoding import encode_clips, rendered
+from ....device import resolve_device
 from ....evaluation.binding import BindingReport, evaluate_binding, tiny_encoder
 from ....geometry import COGVIDEOX
 from ....models.autoencoder import PatchAutoencoder
@@ -26,7 +27,6 @@ from ....pipeline import Tora2Pipeline
 from ....text import encode_prompts, token_ids
 from ...autoencoder import reconstruction_psnr, train_autoencoder
 from ...curves import check_plotting, plot_curves
-from ...device import resolve_device
 from ...distributed import World, world
 from ...drops import drop_conditions, hide_words
 from ...folder import run_folder

@@ -1,4 +1,4 @@
-"""Where training runs."""
+"""Where work is done, by name."""
 
 import torch
 
