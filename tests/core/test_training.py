@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from small_training import SMALL_TRAINING
 
 from tora2.data.spritebind import SpriteBind
+from tora2.data.pool import Pool
 from tora2.data.spritebind.encoding import encode_clips, rendered
 from tora2.evaluation.benchmark import EvaluationConfig
 from tora2.pipeline import Tora2Pipeline
@@ -101,7 +102,7 @@ def test_the_loss_falls_and_the_gates_open(finished: Path, tmp_path: Path) -> No
     pipeline = new_pipeline(config, vae)
     [clips] = rendered(SpriteBind(config.data, config.seed, "train"), config.data.sigma, 8)
     pool = encode_clips(clips, vae, pipeline.tokenizer, config.transformer.text_tokens)
-    loop = make_loop(config, pipeline, pool, tmp_path, World(torch.device("cpu")))
+    loop = make_loop(config, pipeline, Pool(pool), tmp_path, World(torch.device("cpu")))
     losses = [loop.train_step()["velocity"] for _ in range(40)]
     assert sum(losses[-8:]) < 0.85 * sum(losses[:8])
     binder = pipeline.adapter.binder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
 from safetensors.torch import save
@@ -39,7 +39,7 @@ def load_module(kind: type[M], config: type[Any], folder: Path) -> M:
 
     Args:
         kind: of the module, made from its configuration alone.
-        config: a dataclass of integers and floats that all have defaults.
+        config: a dataclass of integers, floats and choices that all have defaults.
         folder: holds config.json and model.safetensors.
 
     Raises:
@@ -57,17 +57,21 @@ def load_module(kind: type[M], config: type[Any], folder: Path) -> M:
 
 
 def read_config(config: type[Any], path: Path) -> Any:
-    """A dataclass of numbers from a JSON file; fields that are absent keep their default.
+    """A dataclass of numbers and choices from a JSON file; absent fields keep their default.
 
     Raises:
         ValueError: names the file, and the field that is unknown, of another type or out of bounds.
     """
-    defaults = asdict(config())
+    defaults, kinds = asdict(config()), get_type_hints(config)
     content = read_json(path)
     values: dict[str, Any] = {}
     try:
         for name, value in mapping(content, "", (), defaults).items():
-            if isinstance(defaults[name], float):
+            if get_origin(kinds[name]) is Literal:
+                if value not in get_args(kinds[name]):
+                    raise refuse(name, value, f"one of {', '.join(get_args(kinds[name]))}")
+                values[name] = value
+            elif isinstance(defaults[name], float):
                 values[name] = number(value, name, 1e-6, 1e6)
             else:
                 values[name] = integer(value, name, 1, MAX_LAYERS if name == "layers" else MAX_SIZE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -11,15 +12,18 @@ from .clips import ClipBatch
 from .tensor_file import read_tensors, write_tensors
 
 
+Draw = Callable[[int, int, torch.Generator], ClipBatch]
+"""Gives the clips of a step: (step, how many, generator)."""
+
+
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Draws batches of `batch` clips with replacement, each from the generator of its step."""
+    """Draws batches with replacement, each from the generator of its step."""
 
     clips: ClipBatch
-    batch: int
 
-    def __call__(self, step: int, generator: torch.Generator) -> ClipBatch:
-        return self.clips[torch.randint(len(self.clips), (self.batch,), generator=generator)]
+    def __call__(self, step: int, batch: int, generator: torch.Generator) -> ClipBatch:
+        return self.clips[torch.randint(len(self.clips), (batch,), generator=generator)]
 
 
 def write_pool(path: Path, clips: ClipBatch) -> None:

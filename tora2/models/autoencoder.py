@@ -6,6 +6,7 @@ overlapping patch embedding and a short refinement at full resolution.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,13 +18,20 @@ from ..geometry import COGVIDEOX
 
 @dataclass(frozen=True)
 class PatchAutoencoderConfig:
-    """Widths of the autoencoder; `scaling_factor` multiplies encoded latents, as in CogVideoX."""
+    """Widths of the autoencoder; `scaling_factor` multiplies encoded latents, as in CogVideoX.
+
+    Attributes:
+        encoder: `learned`, a network with the decoder's widths; or `components`, the principal
+            components of the pixels in a latent cell. A video model learns components sooner, as
+            they change smoothly with what is seen; learned latents need not.
+    """
 
     latent_channels: int = COGVIDEOX.channels
     width: int = 128
     layers: int = 3
     pixel_channels: int = 12
     scaling_factor: float = 1.0
+    encoder: Literal["learned", "components"] = "learned"
 
 
 class ChannelNorm(nn.Module):
@@ -64,15 +72,19 @@ class PatchAutoencoder(nn.Module):
         self.grid = COGVIDEOX
         width, pixels = config.width, config.pixel_channels
         time, side = self.grid.temporal, self.grid.spatial
-        self.patch_in = nn.Conv3d(
-            3,
-            width,
-            (time, 2 * side, 2 * side),
-            (time, side, side),
-            padding=(0, side // 2, side // 2),
-        )
-        self.encoder = nn.Sequential(*(CausalBlock(width) for _ in range(config.layers)))
-        self.to_latent = nn.Conv3d(width, config.latent_channels, 1)
+        if config.encoder == "components":
+            cell = (time, side, side)
+            self.components = nn.Conv3d(3, config.latent_channels, cell, cell).requires_grad_(False)
+        else:
+            self.patch_in = nn.Conv3d(
+                3,
+                width,
+                (time, 2 * side, 2 * side),
+                (time, side, side),
+                padding=(0, side // 2, side // 2),
+            )
+            self.encoder = nn.Sequential(*(CausalBlock(width) for _ in range(config.layers)))
+            self.to_latent = nn.Conv3d(width, config.latent_channels, 1)
         self.from_latent = nn.Conv3d(config.latent_channels, width, 1)
         self.decoder = nn.Sequential(*(CausalBlock(width) for _ in range(config.layers)))
         self.patch_out = nn.Conv3d(width, time * (side // 2) ** 2 * pixels, 1)
@@ -99,7 +111,10 @@ class PatchAutoencoder(nn.Module):
                 f"{self.grid.frame_rule} frames and sides that are multiples of {side}"
             )
         first = video[:, :, :1].expand(-1, -1, self.grid.temporal - 1, -1, -1)
-        return self.to_latent(self.encoder(self.patch_in(torch.cat([first, video], dim=2))))
+        video = torch.cat([first, video], dim=2)
+        if self.config.encoder == "components":
+            return self.components(video)
+        return self.to_latent(self.encoder(self.patch_in(video)))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Video [B, 3, T, H, W] (about [-1, 1]) of latents [B, C, T_l, h, w]."""

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from ..data.spritebind import SpriteBind
@@ -47,18 +48,24 @@ def train_autoencoder(
 ) -> PatchAutoencoder:
     """Train from scratch and return the model in eval mode, latents centred and scaled.
 
-    The latents times `scaling_factor` have zero mean a channel and unit variance over all; the
-    factor is the one that hosts assume for narrow CogVideoX models (CogVideoX-2B's).
+    The latents times `scaling_factor` have zero mean a channel and unit variance over all (in each
+    channel, if they are components); the factor is the one that hosts assume for narrow CogVideoX
+    models (CogVideoX-2B's).
     """
     torch.manual_seed(seed)
     model = PatchAutoencoder(config)
-    optimizer = torch.optim.AdamW(model.parameters(), training.learning_rate, betas=(0.9, 0.99))
+    fixed = config.encoder == "components"
+    if fixed:
+        fit_components(model, data)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, training.learning_rate, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / 100) * _cosine(step, training.steps)
     )
     generator = torch.Generator().manual_seed(seed)
     for step in range(training.steps):
-        video = _batch(data, step, training, generator)
+        # A flow picture is only ever encoded, so a fixed encoder's decoder need not know any.
+        video = _batch(data, step, training, generator, flow=not fixed)
         with torch.autocast("cpu", torch.bfloat16):
             latents = model.encode(video)
             noise = torch.randn(latents.shape, generator=generator)
@@ -76,8 +83,38 @@ def train_autoencoder(
         schedule.step()
         on_step(step, error.square().mean().item())
     model.eval()
-    _standardize(model, data)
+    if not fixed:
+        _standardize(model, data)
     return model
+
+
+@torch.no_grad()
+def fit_components(model: PatchAutoencoder, data: SpriteBind, clips: int = 256) -> None:
+    """Set the fixed encoder: the first principal components of a latent cell's pixels.
+
+    Every channel has zero mean over the first `clips` clips of `data`, and the same variance.
+    """
+    grid, weight = model.grid, model.components.weight
+    total, outer, count = torch.zeros(()), torch.zeros(()), 0
+    for index in range(clips):
+        video = to_signed(data[index].frames)
+        first = video[:, :1].expand(-1, grid.temporal - 1, -1, -1)
+        cells = rearrange(
+            torch.cat([first, video], dim=1),
+            "c (t p) (h q) (w r) -> (t h w) (c p q r)",
+            p=grid.temporal,
+            q=grid.spatial,
+            r=grid.spatial,
+        ).double()
+        total, outer, count = total + cells.sum(0), outer + cells.T @ cells, count + len(cells)
+    mean = total / count
+    values, vectors = torch.linalg.eigh(outer / count - mean.outer(mean))
+    chosen = vectors.flip(1)[:, : len(weight)]
+    chosen = chosen * chosen.gather(0, chosen.abs().argmax(0, keepdim=True)).sign()
+    chosen = chosen / (values.flip(0)[: len(weight)].sqrt() * model.config.scaling_factor)
+    assert model.components.bias is not None
+    weight.copy_(chosen.T.reshape(weight.shape))
+    model.components.bias.copy_(-(mean @ chosen))
 
 
 def _cosine(step: int, steps: int) -> float:
@@ -85,12 +122,17 @@ def _cosine(step: int, steps: int) -> float:
 
 
 def _batch(
-    data: SpriteBind, step: int, training: AutoencoderTraining, generator: torch.Generator
+    data: SpriteBind,
+    step: int,
+    training: AutoencoderTraining,
+    generator: torch.Generator,
+    flow: bool,
 ) -> Tensor:
     crops = []
     for slot in range(training.clips):
         clip = data[step * training.clips + slot]
-        for frames in (clip.frames, flow_picture(clip, data.config.sigma)):
+        pictures = [clip.frames, flow_picture(clip, data.config.sigma)] if flow else [clip.frames]
+        for frames in pictures:
             room = frames.shape[-1] - training.crop + 1
             top, left = torch.randint(room, (2,), generator=generator).tolist()
             crops.append(frames[..., top : top + training.crop, left : left + training.crop])

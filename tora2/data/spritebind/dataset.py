@@ -25,6 +25,9 @@ _HUE_BINS = 12
 _MIN_HUE_GAP = 0.17
 MAX_ENTITIES, MAX_PICTURES = 3, 2
 _FEWEST_FRAMES = 5
+# Radii as shares of the side, by the number of sprites: two tokens across or more, so that a shape
+# is not all within one.
+_RADII = {1: (0.17, 0.23), 2: (0.16, 0.21), 3: (0.14, 0.18)}
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class SpriteBind(Dataset[Clip]):
                     shape=str(shape),
                     rgb=saturated(hue, rng.uniform(0.75, 1.0), rng.uniform(0.75, 1.0)),
                     texture=TEXTURES[int(texture)],
-                    radius=float(rng.uniform(0.12, 0.18) * config.size),
+                    radius=float(rng.uniform(*_RADII[count]) * config.size),
                     rotation=float(rng.uniform(-0.25, 0.25)),
                 )
             )

@@ -17,6 +17,7 @@ from ...backbones import backbone_named
 from ...checkpoints.module_folder import read_json
 from ...data.cache import CacheConfig
 from ...data.clips import ClipBatch
+from ...data.pool import Pool
 from ...data.encoded import EncodedBatch
 from ...data.spritebind import SpriteBind
 from ...data.spritebind.encoding import encode_clips, rendered
@@ -219,7 +220,7 @@ def tiny_loop(config: TrainConfig, like: ClipBatch) -> Loop:
             x.new_empty(x.shape) if name == "vocabulary" else x.new_empty(batch, *x.shape[1:])
         )
     )
-    return make_loop(config, pipeline, clips, Path(), _ALONE)
+    return make_loop(config, pipeline, Pool(clips), Path(), _ALONE)
 
 
 @cache

@@ -51,11 +51,15 @@ class TinyOptimization(Optimization, DenoisingSettings):
         gate_learning_rate: of the binder's scalar gates: at the rate of matrices a scalar that
             starts at zero could not move far enough.
         log_every: steps between two lines of the log.
+        short_steps: first steps, which train on the first two latent frames of `short_batch` clips:
+            most of what a frame has to look like is learned at a third of the cost.
         evaluate_every: steps between two measurements of `evaluate_clips` held-out clips; 0: none.
     """
 
     gate_learning_rate: Rate = 5e-3
     log_every: Positive = 20
+    short_steps: Steps = 0
+    short_batch: Positive = 64
     evaluate_every: Steps = 500
     evaluate_clips: Annotated[int, Within(1, 100_000)] = 16
 
@@ -67,7 +71,8 @@ class TrainConfig:
     Attributes:
         output: folder of checkpoints, curves and the finished model.
         device: "auto" is the GPU where there is one.
-        pool: number of clips that are drawn and encoded once.
+        pool: number of clips that are drawn and encoded once; with `pool_growth`, `pool_start` of
+            them before the first step and so many more a step.
         workers: processes that draw clips.
         autoencoder_from: folder of a finished autoencoder to use in place of training one.
         pool_from: file of encoded clips in place of the output's own; made if it is missing.
@@ -79,6 +84,8 @@ class TrainConfig:
     seed: Annotated[int, Within(0, 2**32 - 1)] = 0
     device: str = "auto"
     pool: Annotated[int, Within(1, 10_000_000)] = 6000
+    pool_start: Annotated[int, Within(1, 10_000_000)] = 2000
+    pool_growth: Annotated[float, Within(0, 65536)] = 0.0
     workers: Annotated[int, Within(0, 256)] = 1
     data: SpriteBindConfig = field(default_factory=SpriteBindConfig)
     autoencoder: PatchAutoencoderConfig = field(

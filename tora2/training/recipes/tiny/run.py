@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
+from torch.utils.data import Subset
 from tqdm import tqdm
 
 from ....backbones import backbone_of
 from ....checkpoints.module_folder import load_module, save_module
 from ....data.clips import ClipBatch
 from ....data.conditions import condition_clips
-from ....data.pool import Pool, read_pool, write_pool
+from ....data.growing import GrowingPool
+from ....data.pool import Draw, Pool, read_pool, write_pool
 from ....data.spritebind import SpriteBind
 from ....data.spritebind.encoding import encode_clips, rendered
 from ....device import resolve_device
@@ -42,6 +45,7 @@ MODEL = "model"
 CHECKPOINTS = "checkpoints"
 LOG = "log.jsonl"
 _WATCH_STEPS = 12
+_SHORT = 2  # latent frames
 
 
 def run(path: Path | str) -> Path:
@@ -69,8 +73,8 @@ def train(config: TrainConfig) -> Path:
     with run_folder(config.output, asdict(config)) as output, world(config.device) as alone:
         vae = _autoencoder(config, output)
         pipeline = new_pipeline(config, vae)
-        clips = _pool(config, output, pipeline)
-        loop = make_loop(config, pipeline, clips, output / CHECKPOINTS, alone)
+        pool = _pool(config, output, pipeline)
+        loop = make_loop(config, pipeline, pool, output / CHECKPOINTS, alone)
         journal = Journal(output / LOG)
         journal.cut(loop.step if loop.resume() else 0)
         _train(config, loop, pipeline, journal)
@@ -91,9 +95,10 @@ def check(config: TrainConfig) -> None:
 
 
 def make_loop(
-    config: TrainConfig, pipeline: Tora2Pipeline, clips: ClipBatch, folder: Path, alone: World
+    config: TrainConfig, pipeline: Tora2Pipeline, pool: Draw, folder: Path, alone: World
 ) -> Loop:
     """The loop over the bundled model's parts, all of which are trained together."""
+    o = config.optimization
     device = alone.device
     encoder = tiny_encoder(pipeline)
     parts = nn.ModuleDict(
@@ -104,11 +109,12 @@ def make_loop(
             "adapter": pipeline.adapter,
         }
     ).requires_grad_(True)
-    pool = Pool(clips, config.optimization.batch)
     empty = token_ids(pipeline.tokenizer, [""], pipeline.info.text_tokens)
 
     def source(step: int, generator: torch.Generator) -> ClipBatch:
-        drawn = hide_words(pool(step, generator), generator)
+        short = step < o.short_steps
+        drawn = pool(step, o.short_batch if short else o.batch, generator)
+        drawn = hide_words(drawn.first(_SHORT) if short else drawn, generator)
         return drop_conditions(drawn, config.drops, empty, generator)
 
     def prepare(batch: ClipBatch, generator: torch.Generator) -> Prepared:
@@ -120,16 +126,16 @@ def make_loop(
     objective = Denoising(
         pipeline.transformer,
         prepare,
-        config.optimization,
+        o,
         alone,
         pipeline.adapter.config.contrastive_dim,
     )
-    rates = {".gate_": config.optimization.gate_learning_rate}
+    rates = {".gate_": o.gate_learning_rate}
     return Loop(
         parts,
         source,
         objective,
-        config.optimization,
+        o,
         config.seed,
         alone,
         folder,
@@ -213,19 +219,37 @@ def _autoencoder(config: TrainConfig, output: Path) -> PatchAutoencoder:
     return vae.to(resolve_device(config.device)).eval().requires_grad_(False)
 
 
-def _pool(config: TrainConfig, output: Path, pipeline: Tora2Pipeline) -> ClipBatch:
-    path = Path(config.pool_from) if config.pool_from else output / "pool.pt"
+def _pool(config: TrainConfig, output: Path, pipeline: Tora2Pipeline) -> Draw:
+    """The training clips, most of which are there already if a run goes on."""
     tokens = config.transformer.text_tokens
     data, sigma = SpriteBind(config.data, config.seed, "train"), config.data.sigma
+    known = pipeline.text_encoder.config.vocab_size
+
+    def encoded(first: int, count: int) -> Iterator[ClipBatch]:
+        some = Subset(data, range(first, first + count))
+        for group in rendered(some, sigma, count, config.workers):
+            yield encode_clips(group, pipeline.vae, pipeline.tokenizer, tokens)
+
+    if config.pool_growth:
+        like = next(encoded(0, 1))
+        folder = Path(config.pool_from) if config.pool_from else output / "pool"
+        return GrowingPool(
+            folder,
+            lambda first: encoded(first, config.pool - first),
+            like,
+            known,
+            config.pool,
+            config.pool_start,
+            config.pool_growth,
+        )
+    path = Path(config.pool_from) if config.pool_from else output / "pool.pt"
     if path.exists():
-        [first] = rendered(data, sigma, 1)
-        like = encode_clips(first, pipeline.vae, pipeline.tokenizer, tokens)
-        return read_pool(path, like, pipeline.text_encoder.config.vocab_size)
+        return Pool(read_pool(path, next(encoded(0, 1)), known))
     parts = []
     with tqdm(total=config.pool, desc="clips", unit="clip") as bar:
-        for group in rendered(data, sigma, config.pool, config.workers):
-            parts.append(encode_clips(group, pipeline.vae, pipeline.tokenizer, tokens))
-            bar.update(len(group))
+        for part in encoded(0, config.pool):
+            parts.append(part)
+            bar.update(len(part))
     clips = ClipBatch.concatenate(parts)
     write_pool(path, clips)
-    return clips
+    return Pool(clips)
