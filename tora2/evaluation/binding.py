@@ -1,4 +1,4 @@
-"""Binding accuracy and trajectory error of a model on SpriteBind clips, told by colour."""
+"""Whether a model of SpriteBind binds, follows and draws what it was asked to, told by colour."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,8 +17,10 @@ from ..pipeline import Tora2Pipeline
 from ..sampling import ClassifierFree, make_scheduler, sample_latents
 from ..text import encode_prompts, token_ids
 from .metrics.colour import bound, hue_of, locate
+from .metrics.shape import area_of, look
 
-_VISIBLE = 0.6
+_VISIBLE, _FULL = 0.6, 0.95
+_LOOK_EVERY = 4  # frames
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class BindingReport:
         trajectory_error: mean |dx| + |dy| of own-colour centroids, pixels.
         centroid_error: mean of |dx| and |dy| as a fraction of the frame width.
         seen: share of points where the entity's own colour was found at all.
+        shape_accuracy, texture_accuracy: share of frames, every fourth is looked at, in which an
+            entity in full view has the shape of its word and the texture of its pictures, told by
+            template matching (chance 1/6 and 1/3); where it is not seen it has neither.
+        flicker: mean change of an entity's area from one frame to the next, as a share of the
+            larger, while it is in full view.
     """
 
     clips: int
@@ -40,6 +47,9 @@ class BindingReport:
     trajectory_error: float
     centroid_error: float
     seen: float
+    shape_accuracy: float
+    texture_accuracy: float
+    flicker: float
 
     def to_dict(self) -> dict[str, float]:
         return asdict(self)
@@ -58,6 +68,7 @@ def evaluate_binding(
 ) -> BindingReport:
     """Sample clips with all their pictures, words and tracks, and measure where colours went."""
     totals: list[tuple[Tensor, Tensor, Tensor, bool]] = []
+    looks: list[tuple[Tensor, Tensor]] = []
     done = 0
     for group in rendered(data, data.config.sigma, clips):
         encoded = encode_clips(group, pipeline.vae, pipeline.tokenizer, pipeline.info.text_tokens)
@@ -65,6 +76,7 @@ def evaluate_binding(
             videos = sample_clips(pipeline, encoded, steps, guidance, seed)
             for (clip, _), video in zip(group, videos, strict=True):
                 totals.append(_measure(video, clip))
+                looks.append(_look(video, clip))
         done += len(group)
         progress(done, clips)
     size = data.config.size
@@ -72,6 +84,7 @@ def evaluate_binding(
     distance = torch.cat([d for _, d, _, _ in totals])
     seen = torch.cat([s for _, _, s, _ in totals]).float()
     error = distance[torch.isfinite(distance)].double().mean().item()
+    alike = torch.cat([found for found, _ in looks]).double().mean(0)
     return BindingReport(
         clips=clips,
         seeds=len(seeds),
@@ -79,6 +92,9 @@ def evaluate_binding(
         trajectory_error=error,
         centroid_error=error / 2 / size,
         seen=seen.mean().item(),
+        shape_accuracy=alike[0].item(),
+        texture_accuracy=alike[1].item(),
+        flicker=torch.cat([change for _, change in looks]).mean().item(),
     )
 
 
@@ -133,3 +149,24 @@ def _measure(video: Tensor, clip: Clip) -> tuple[Tensor, Tensor, Tensor, bool]:
     right = bound(video, hues, clip.centers)
     seen = torch.isfinite(distance)
     return right[counts], distance[counts], seen[counts], len(hues) > 1
+
+
+def _look(video: Tensor, clip: Clip) -> tuple[Tensor, Tensor]:
+    """Right shape and texture [P, 2] of entities in full view, and changes of their area [Q]."""
+    right, changes = [], []
+    for index, sprite in enumerate(clip.sprites):
+        hue = hue_of(torch.tensor(sprite.rgb))
+        full = clip.coverage[index] > _FULL
+        for frame in range(0, len(video), _LOOK_EVERY):
+            if full[frame]:
+                seen = look(video[frame], hue)
+                right.append(
+                    (False, False)
+                    if seen is None
+                    else (seen.shape == sprite.shape, seen.texture == sprite.texture)
+                )
+        area = area_of(video, hue)
+        both = full[1:] & full[:-1]
+        change = area.diff().abs() / torch.maximum(area[1:], area[:-1]).clamp(min=1)
+        changes.append(change[both])
+    return torch.tensor(right, dtype=torch.bool).view(-1, 2), torch.cat(changes)
