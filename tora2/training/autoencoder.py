@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..data.spritebind import SpriteBind
 from ..data.spritebind.encoding import flow_picture, to_signed
+from ..data.spritebind.recorded import RecordedSprites
 from ..geometry import COGVIDEOX
 from ..models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
 from ..settings import Within
@@ -20,6 +21,7 @@ from .optimizer import Positive, Rate
 log = logging.getLogger(__name__)
 
 COGVIDEOX_2B_SCALE = 1.15258426
+Sprites = SpriteBind | RecordedSprites
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class AutoencoderTraining:
 def train_autoencoder(
     config: PatchAutoencoderConfig,
     training: AutoencoderTraining,
-    data: SpriteBind,
+    data: Sprites,
     seed: int,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> PatchAutoencoder:
@@ -85,7 +87,7 @@ def _cosine(step: int, steps: int) -> float:
 
 
 def _batch(
-    data: SpriteBind, step: int, training: AutoencoderTraining, generator: torch.Generator
+    data: Sprites, step: int, training: AutoencoderTraining, generator: torch.Generator
 ) -> Tensor:
     crops = []
     for slot in range(training.clips):
@@ -98,7 +100,7 @@ def _batch(
 
 
 @torch.no_grad()
-def _standardize(model: PatchAutoencoder, data: SpriteBind, clips: int = 64) -> None:
+def _standardize(model: PatchAutoencoder, data: Sprites, clips: int = 64) -> None:
     """Fold centring and scaling of the latents into the two convolutions around them."""
     latents = torch.cat([model.encode(to_signed(data[i].frames)[None]) for i in range(clips)])
     mean = latents.mean((0, 2, 3, 4))
@@ -113,7 +115,7 @@ def _standardize(model: PatchAutoencoder, data: SpriteBind, clips: int = 64) -> 
 
 
 @torch.no_grad()
-def reconstruction_psnr(model: PatchAutoencoder, data: SpriteBind, clips: int) -> float:
+def reconstruction_psnr(model: PatchAutoencoder, data: Sprites, clips: int) -> float:
     """Mean PSNR in dB of decoded frames over the first `clips` clips of `data`."""
     values = []
     for index in range(clips):

@@ -67,6 +67,9 @@ class TrainConfig:
     Attributes:
         output: folder of checkpoints, curves and the finished model.
         device: "auto" is the GPU where there is one.
+        clips: folder of SpriteBind's clips in shards, all of which are encoded once; without one
+            the clips are drawn.
+        damaged: share of the clips in shards that may be damaged.
         pool: number of clips that are drawn and encoded once.
         workers: processes that draw clips.
         autoencoder_from: folder of a finished autoencoder to use in place of training one.
@@ -78,6 +81,8 @@ class TrainConfig:
     recipe: Literal["tiny"] = "tiny"
     seed: Annotated[int, Within(0, 2**32 - 1)] = 0
     device: str = "auto"
+    clips: str | None = None
+    damaged: Annotated[float, Within(0, 1)] = 0.01
     pool: Annotated[int, Within(1, 10_000_000)] = 6000
     workers: Annotated[int, Within(0, 256)] = 1
     data: SpriteBindConfig = field(default_factory=SpriteBindConfig)

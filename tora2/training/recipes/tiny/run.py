@@ -35,6 +35,7 @@ from ...loop import Hook, Loop
 from ...objectives.denoising import Denoising, Prepared
 from .config import TrainConfig, load_config
 from .model import adapter_config, new_pipeline
+from .source import training_clips
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,8 @@ def check(config: TrainConfig) -> None:
     """
     adapter_config(config)
     resolve_device(config.device)
+    if config.clips is not None:
+        training_clips(config)
 
 
 def make_loop(
@@ -191,7 +194,7 @@ def _autoencoder(config: TrainConfig, output: Path) -> PatchAutoencoder:
     if not (folder / "model.safetensors").exists():
         if config.autoencoder_from:
             raise ValueError(f"autoencoder_from {str(folder)!r} holds no autoencoder")
-        data = SpriteBind(config.data, config.seed, "train")
+        data, _ = training_clips(config)
         with tqdm(total=config.autoencoder_training.steps, desc="autoencoder", unit="step") as bar:
 
             def show(step: int, error: float) -> None:
@@ -216,14 +219,14 @@ def _autoencoder(config: TrainConfig, output: Path) -> PatchAutoencoder:
 def _pool(config: TrainConfig, output: Path, pipeline: Tora2Pipeline) -> ClipBatch:
     path = Path(config.pool_from) if config.pool_from else output / "pool.pt"
     tokens = config.transformer.text_tokens
-    data, sigma = SpriteBind(config.data, config.seed, "train"), config.data.sigma
+    (data, count), sigma = training_clips(config), config.data.sigma
     if path.exists():
         [first] = rendered(data, sigma, 1)
         like = encode_clips(first, pipeline.vae, pipeline.tokenizer, tokens)
         return read_pool(path, like, pipeline.text_encoder.config.vocab_size)
     parts = []
-    with tqdm(total=config.pool, desc="clips", unit="clip") as bar:
-        for group in rendered(data, sigma, config.pool, config.workers):
+    with tqdm(total=count, desc="clips", unit="clip") as bar:
+        for group in rendered(data, sigma, count, config.workers):
             parts.append(encode_clips(group, pipeline.vae, pipeline.tokenizer, tokens))
             bar.update(len(group))
     clips = ClipBatch.concatenate(parts)
