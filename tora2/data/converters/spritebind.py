@@ -87,7 +87,7 @@ def _tracks(clip: Clip, row: int) -> tuple[ClipTrack, ...]:
 
 
 def _masks(clip: Clip) -> list[dict[int, str]]:
-    """Where every sprite is seen, frame by frame: a pixel goes to the sprite that covers it most."""
+    """Where each sprite is seen, by frame: a pixel goes to the sprite that covers it most."""
     canvas = np.zeros((*clip.region.shape, 3), np.float32)
     seen: list[np.ndarray] = []
     for sprite, path in zip(clip.sprites, clip.centers.numpy(), strict=True):
