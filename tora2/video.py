@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ _FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,ivf,yuv4mpegpipe,m
 _BT709 = 1  # the code of BT.709 in H.264's matrix, primaries and transfer fields
 _LIMITED = 1
 _OPTIONS = {"crf": "12", "preset": "medium"}
+_LOSSLESS = {"crf": "0", "preset": "medium"}
 
 
 def check_video(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
@@ -53,13 +55,16 @@ def check_video(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
             )
 
 
-def write_video(path: str | os.PathLike[str], frames: Tensor, fps: float) -> None:
+def write_video(
+    path: str | os.PathLike[str], frames: Tensor, fps: float, lossless: bool = False
+) -> None:
     """Write an .mp4 of near-lossless H.264 (yuv420p, BT.709), which appears whole or not at all.
 
     Args:
         path: the file; its folder must exist.
         frames: [T, H, W, 3] RGB, floating in [0, 1] (values outside are clamped) or uint8.
         fps: frames per second.
+        lossless: keep every pixel, as H.264 in RGB, which browsers and many players do not show.
 
     Raises:
         OSError: if the file cannot be written.
@@ -72,10 +77,18 @@ def write_video(path: str | os.PathLike[str], frames: Tensor, fps: float) -> Non
         raise ValueError(f"fps is {fps}, expected a number from 0.1 to 1000")
     with atomic_path(path) as temporary:
         try:
-            _encode(temporary, frames, Fraction(fps).limit_denominator(1001))
+            _encode(temporary, frames, Fraction(fps).limit_denominator(1001), lossless)
         except av.FFmpegError as error:
             reason = error.strerror.lower()
             raise OSError(f"cannot write {os.fspath(path)}: {reason}") from error
+
+
+def mp4_bytes(frames: Tensor, fps: float, lossless: bool = False) -> bytes:
+    """The content of the file that `write_video` writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "video.mp4"
+        write_video(file, frames, fps, lossless)
+        return file.read_bytes()
 
 
 def _check_frames(frames: Tensor) -> None:
@@ -87,25 +100,25 @@ def _check_frames(frames: Tensor) -> None:
         raise ValueError("frames have NaN in them, expected numbers in [0, 1]")
 
 
-def _encode(path: Path, frames: Tensor, rate: Fraction) -> None:
+def _encode(path: Path, frames: Tensor, rate: Fraction, lossless: bool) -> None:
+    codec, options = ("libx264rgb", _LOSSLESS) if lossless else ("libx264", _OPTIONS)
     with av.open(_url(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
-        stream = file.add_stream("libx264", rate=rate, options=_OPTIONS)
+        stream = file.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        context = stream.codec_context
-        context.colorspace = context.color_primaries = context.color_trc = _BT709
-        context.color_range = _LIMITED
+        stream.pix_fmt = "rgb24" if lossless else "yuv420p"
+        if not lossless:
+            context = stream.codec_context
+            context.colorspace = context.color_primaries = context.color_trc = _BT709
+            context.color_range = _LIMITED
         for frame in frames:
             picture = av.VideoFrame.from_ndarray(as_uint8(frame).cpu().numpy(), format="rgb24")
-            file.mux(
-                stream.encode(
-                    picture.reformat(
-                        format="yuv420p",
-                        dst_colorspace=Colorspace.ITU709,
-                        dst_color_range=ColorRange.MPEG,
-                    )
+            if not lossless:
+                picture = picture.reformat(
+                    format="yuv420p",
+                    dst_colorspace=Colorspace.ITU709,
+                    dst_color_range=ColorRange.MPEG,
                 )
-            )
+            file.mux(stream.encode(picture))
         file.mux(stream.encode())
 
 

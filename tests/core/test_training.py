@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 from small_training import SMALL_TRAINING
 
-from tora2.data.spritebind import SpriteBind
 from tora2.data.pool import Pool
+from tora2.data.spritebind import SpriteBind
 from tora2.data.spritebind.encoding import encode_clips, rendered
 from tora2.evaluation.benchmark import EvaluationConfig
 from tora2.pipeline import Tora2Pipeline

@@ -40,6 +40,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     convert.add_argument(
         "--split", default="train", metavar="SPLIT", help="train, heldout or hard; of drawn clips"
     )
+    convert.add_argument(
+        "--config",
+        type=Path,
+        metavar="CONFIG",
+        help="of the bundled model's training, whose sizes drawn clips then have",
+    )
+    convert.add_argument(
+        "--lossless", action="store_true", help="keep every pixel of drawn clips; larger files"
+    )
     convert.set_defaults(run=_convert)
     index = actions.add_parser("index", help="make the index again from the shards")
     index.add_argument("folder", type=Path, metavar="DIR")
@@ -89,9 +98,16 @@ def _sources(arguments: argparse.Namespace) -> Iterable[Source]:
             raise ValueError(f"the folder is {folder}, expected none: {_SPRITES} is drawn")
         count = integer(arguments.clips, "--clips", 1, 100_000_000)
         seed = integer(arguments.seed, "--seed", 0, 2**32 - 1)
-        return readers(SpriteBind(SpriteBindConfig(), seed, arguments.split), count)
+        sizes = SpriteBindConfig()
+        if arguments.config is not None:
+            from ..training.recipes.tiny import load_config
+
+            sizes = load_config(arguments.config).data
+        return readers(SpriteBind(sizes, seed, arguments.split), count, arguments.lossless)
     from ..data.converting import sources
 
+    if arguments.config is not None or arguments.lossless:
+        raise ValueError(f"--config and --lossless are for {_SPRITES}, expected neither")
     if folder is None or not folder.is_dir():
         raise ValueError(f"FOLDER is {folder}, expected the folder of the set {arguments.set}")
     return sources(arguments.set, folder)

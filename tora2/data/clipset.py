@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..encoders.pictures import Picture, load_picture
 from ..fields import show
-from ..video import OpenVideo, open_video, read_video, write_video
+from ..video import OpenVideo, mp4_bytes, open_video, read_video
 from .cache import FOLDER as CACHE
 from .record import ClipRecord, parse_record
 from .shards import INDEX, Row, ShardWriter, json_bytes, read_index, read_member
@@ -127,10 +127,7 @@ def write_clip(
         size = (record.frames, record.height, record.width, 3)
         if tuple(video.shape) != size:
             raise ValueError(f"the clip {key} has frames {tuple(video.shape)}, expected {size}")
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / f"{key}.mp4"
-            write_video(file, video, record.fps)
-            video = file.read_bytes()
+        video = mp4_bytes(video, record.fps)
     members = {"json": json_bytes(record.to_dict())}
     if video is not None:
         members["mp4"] = video

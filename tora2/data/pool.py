@@ -11,7 +11,6 @@ import torch
 from .clips import ClipBatch
 from .tensor_file import read_tensors, write_tensors
 
-
 Draw = Callable[[int, int, torch.Generator], ClipBatch]
 """Gives the clips of a step: (step, how many, generator)."""
 

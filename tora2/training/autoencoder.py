@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..data.spritebind import SpriteBind
 from ..data.spritebind.encoding import flow_picture, to_signed
+from ..data.spritebind.recorded import RecordedSprites
 from ..geometry import COGVIDEOX
 from ..models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
 from ..settings import Within
@@ -21,6 +22,7 @@ from .optimizer import Positive, Rate
 log = logging.getLogger(__name__)
 
 COGVIDEOX_2B_SCALE = 1.15258426
+Sprites = SpriteBind | RecordedSprites
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class AutoencoderTraining:
 def train_autoencoder(
     config: PatchAutoencoderConfig,
     training: AutoencoderTraining,
-    data: SpriteBind,
+    data: Sprites,
     seed: int,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> PatchAutoencoder:
@@ -89,14 +91,14 @@ def train_autoencoder(
 
 
 @torch.no_grad()
-def fit_components(model: PatchAutoencoder, data: SpriteBind, clips: int = 256) -> None:
+def fit_components(model: PatchAutoencoder, data: Sprites, clips: int = 256) -> None:
     """Set the fixed encoder: the first principal components of a latent cell's pixels.
 
     Every channel has zero mean over the first `clips` clips of `data`, and the same variance.
     """
     grid, weight = model.grid, model.components.weight
     total, outer, count = torch.zeros(()), torch.zeros(()), 0
-    for index in range(clips):
+    for index in range(min(clips, len(data))):
         video = to_signed(data[index].frames)
         first = video[:, :1].expand(-1, grid.temporal - 1, -1, -1)
         cells = rearrange(
@@ -122,7 +124,7 @@ def _cosine(step: int, steps: int) -> float:
 
 
 def _batch(
-    data: SpriteBind,
+    data: Sprites,
     step: int,
     training: AutoencoderTraining,
     generator: torch.Generator,
@@ -140,7 +142,7 @@ def _batch(
 
 
 @torch.no_grad()
-def _standardize(model: PatchAutoencoder, data: SpriteBind, clips: int = 64) -> None:
+def _standardize(model: PatchAutoencoder, data: Sprites, clips: int = 64) -> None:
     """Fold centring and scaling of the latents into the two convolutions around them."""
     latents = torch.cat([model.encode(to_signed(data[i].frames)[None]) for i in range(clips)])
     mean = latents.mean((0, 2, 3, 4))
@@ -155,7 +157,7 @@ def _standardize(model: PatchAutoencoder, data: SpriteBind, clips: int = 64) -> 
 
 
 @torch.no_grad()
-def reconstruction_psnr(model: PatchAutoencoder, data: SpriteBind, clips: int) -> float:
+def reconstruction_psnr(model: PatchAutoencoder, data: Sprites, clips: int) -> float:
     """Mean PSNR in dB of decoded frames over the first `clips` clips of `data`."""
     values = []
     for index in range(clips):

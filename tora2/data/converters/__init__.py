@@ -27,13 +27,14 @@ class Converted:
     Attributes:
         key: unique within the set.
         record: what is known of it.
-        video: its file, or frames uint8 [T, H, W, 3]; None where the set brings no video.
+        video: its file, the bytes of an .mp4, or frames uint8 [T, H, W, 3]; None where the set
+            brings no video.
         pictures: the cut-outs that the record names, as files or in memory.
     """
 
     key: str
     record: ClipRecord
-    video: Path | Tensor | None
+    video: Path | Tensor | bytes | None
     pictures: Mapping[str, Path | Picture] = field(default_factory=dict)
 
 

@@ -10,23 +10,30 @@ import torch
 from torch import Tensor
 
 from ...encoders.pictures import Picture
+from ...video import mp4_bytes
 from ..masks import encode_mask
 from ..record import ClipEntity, ClipRecord, ClipTrack
 from ..spritebind import Clip, SpriteBind, paint
 from . import Converted, Reader
 
 _FPS = 8.0
-_MASKS = 3
 
 
-def readers(data: SpriteBind, clips: int) -> Iterator[tuple[str, Reader]]:
-    """The first `clips` clips of a data set: the key of each, and what draws it."""
+def readers(data: SpriteBind, clips: int, lossless: bool = False) -> Iterator[tuple[str, Reader]]:
+    """The first `clips` clips of a data set: the key of each, and what draws it.
+
+    Args:
+        data: the set.
+        clips: how many.
+        lossless: whether their videos keep every pixel; such files are larger and in RGB, which
+            many players do not show.
+    """
     for index in range(clips):
         key = f"{data.split}-{data.seed}-{index:08d}"
-        yield key, partial(_draw, data, key, index)
+        yield key, partial(_draw, data, key, index, lossless)
 
 
-def _draw(data: SpriteBind, key: str, index: int) -> Converted:
+def _draw(data: SpriteBind, key: str, index: int, lossless: bool) -> Converted:
     clip = data[index]
     count, _, height, width = clip.frames.shape
     spans = _spans(clip)
@@ -54,7 +61,9 @@ def _draw(data: SpriteBind, key: str, index: int) -> Converted:
             for row, word in enumerate(clip.words)
         ),
     )
-    return Converted(key, record, clip.frames.permute(0, 2, 3, 1), pictures)
+    frames = clip.frames.permute(0, 2, 3, 1)
+    video = mp4_bytes(frames, _FPS, lossless=True) if lossless else frames
+    return Converted(key, record, video, pictures)
 
 
 def _spans(clip: Clip) -> list[tuple[int, int]]:
@@ -78,17 +87,16 @@ def _tracks(clip: Clip, row: int) -> tuple[ClipTrack, ...]:
 
 
 def _masks(clip: Clip) -> list[dict[int, str]]:
-    """What is seen of every sprite at the first, the middle and the last frame."""
-    count, _, height, width = clip.frames.shape
-    times = np.linspace(0, count - 1, _MASKS).round().astype(int)
-    canvas = np.zeros((len(times), height, width, 3), np.float32)
+    """Where each sprite is seen, by frame: a pixel goes to the sprite that covers it most."""
+    canvas = np.zeros((*clip.region.shape, 3), np.float32)
     seen: list[np.ndarray] = []
     for sprite, path in zip(clip.sprites, clip.centers.numpy(), strict=True):
-        cover = paint(canvas, sprite, path[times])
+        cover = paint(canvas, sprite, path)
         seen = [earlier * (1 - cover) for earlier in seen] + [cover]
+    most = np.argmax(seen, axis=0)
     return [
-        {int(time): encode_mask(part > 0.5) for time, part in zip(times, parts, strict=True)}
-        for parts in seen
+        {time: encode_mask(mask) for time, mask in enumerate(clip.region.numpy() & (most == row))}
+        for row in range(len(seen))
     ]
 
 

@@ -17,8 +17,8 @@ from ...backbones import backbone_named
 from ...checkpoints.module_folder import read_json
 from ...data.cache import CacheConfig
 from ...data.clips import ClipBatch
-from ...data.pool import Pool
 from ...data.encoded import EncodedBatch
+from ...data.pool import Pool
 from ...data.spritebind import SpriteBind
 from ...data.spritebind.encoding import encode_clips, rendered
 from ...data.spritebind.vocabulary import make_tokenizer

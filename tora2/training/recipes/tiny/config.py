@@ -71,6 +71,9 @@ class TrainConfig:
     Attributes:
         output: folder of checkpoints, curves and the finished model.
         device: "auto" is the GPU where there is one.
+        clips: folder of SpriteBind's clips in shards, all of which are encoded once; without one
+            the clips are drawn.
+        damaged: share of the clips in shards that may be damaged.
         pool: number of clips that are drawn and encoded once; with `pool_growth`, `pool_start` of
             them before the first step and so many more a step.
         workers: processes that draw clips.
@@ -83,6 +86,8 @@ class TrainConfig:
     recipe: Literal["tiny"] = "tiny"
     seed: Annotated[int, Within(0, 2**32 - 1)] = 0
     device: str = "auto"
+    clips: str | None = None
+    damaged: Annotated[float, Within(0, 1)] = 0.01
     pool: Annotated[int, Within(1, 10_000_000)] = 6000
     pool_start: Annotated[int, Within(1, 10_000_000)] = 2000
     pool_growth: Annotated[float, Within(0, 65536)] = 0.0

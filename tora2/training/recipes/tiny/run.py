@@ -38,6 +38,7 @@ from ...loop import Hook, Loop
 from ...objectives.denoising import Denoising, Prepared
 from .config import TrainConfig, load_config
 from .model import adapter_config, new_pipeline
+from .source import training_clips
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,8 @@ def check(config: TrainConfig) -> None:
     """
     adapter_config(config)
     resolve_device(config.device)
+    if config.clips is not None:
+        training_clips(config)
 
 
 def make_loop(
@@ -197,7 +200,7 @@ def _autoencoder(config: TrainConfig, output: Path) -> PatchAutoencoder:
     if not (folder / "model.safetensors").exists():
         if config.autoencoder_from:
             raise ValueError(f"autoencoder_from {str(folder)!r} holds no autoencoder")
-        data = SpriteBind(config.data, config.seed, "train")
+        data, _ = training_clips(config)
         with tqdm(total=config.autoencoder_training.steps, desc="autoencoder", unit="step") as bar:
 
             def show(step: int, error: float) -> None:
@@ -222,7 +225,7 @@ def _autoencoder(config: TrainConfig, output: Path) -> PatchAutoencoder:
 def _pool(config: TrainConfig, output: Path, pipeline: Tora2Pipeline) -> Draw:
     """The training clips, most of which are there already if a run goes on."""
     tokens = config.transformer.text_tokens
-    data, sigma = SpriteBind(config.data, config.seed, "train"), config.data.sigma
+    (data, count), sigma = training_clips(config), config.data.sigma
     known = pipeline.text_encoder.config.vocab_size
 
     def encoded(first: int, count: int) -> Iterator[ClipBatch]:
@@ -235,10 +238,10 @@ def _pool(config: TrainConfig, output: Path, pipeline: Tora2Pipeline) -> Draw:
         folder = Path(config.pool_from) if config.pool_from else output / "pool"
         return GrowingPool(
             folder,
-            lambda first: encoded(first, config.pool - first),
+            lambda first: encoded(first, count - first),
             like,
             known,
-            config.pool,
+            count,
             config.pool_start,
             config.pool_growth,
         )
@@ -246,8 +249,8 @@ def _pool(config: TrainConfig, output: Path, pipeline: Tora2Pipeline) -> Draw:
     if path.exists():
         return Pool(read_pool(path, next(encoded(0, 1)), known))
     parts = []
-    with tqdm(total=config.pool, desc="clips", unit="clip") as bar:
-        for part in encoded(0, config.pool):
+    with tqdm(total=count, desc="clips", unit="clip") as bar:
+        for part in encoded(0, count):
             parts.append(part)
             bar.update(len(part))
     clips = ClipBatch.concatenate(parts)

@@ -1,0 +1,190 @@
+"""The bundled model's recipe on clips in shards."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_training import SMALL_TRAINING
+
+from tora2.cli import main
+from tora2.data.clipset import ClipSet
+from tora2.data.converters.spritebind import readers
+from tora2.data.record import parse_record
+from tora2.data.spritebind import Clip, SpriteBind, SpriteBindConfig
+from tora2.data.spritebind.recorded import RecordedSprites, recorded_clip
+from tora2.training.loop import Loop
+from tora2.training.recipes.tiny import run
+
+CLIPS = 8
+SIZES = SpriteBindConfig(size=32, frames=5, picture=32, sigma=3.0)
+
+
+def written(folder: Path, *options: str) -> Path:
+    (folder / "sizes.yaml").write_text(SMALL_TRAINING.format(output=folder / "unused"))
+    output = str(folder / "clips")
+    sizes = str(folder / "sizes.yaml")
+    command = ["clips", "convert", "spritebind", "--output", output, "--clips", str(CLIPS)]
+    assert main([*command, "--config", sizes, *options]) == 0
+    return folder / "clips"
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("lossless"), "--lossless")
+
+
+def configuration(folder: Path, name: str, clips: Path | None = None) -> Path:
+    text = SMALL_TRAINING.format(output=folder / name)
+    if clips is not None:
+        text += f"clips: {clips}\n"
+    path = folder / f"{name}.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_clips_in_shards_are_those_that_were_drawn(shards: Path) -> None:
+    drawn, read = SpriteBind(SIZES, 0, "train"), RecordedSprites(shards, SIZES)
+    assert len(read) == CLIPS
+    for index in range(CLIPS):
+        mine, theirs = read[index], drawn[index]
+        assert (mine.caption, mine.words) == (theirs.caption, theirs.words)
+        assert torch.equal(mine.frames, theirs.frames)
+        assert torch.equal(mine.region, theirs.region)
+        for one, other in zip(mine.pictures, theirs.pictures, strict=True):
+            assert torch.equal(one, other)
+        order = theirs.tracks.entity.argsort()
+        assert torch.equal(mine.tracks.entity, theirs.tracks.entity[order])
+        assert torch.equal(mine.tracks.visible, theirs.tracks.visible[order])
+        assert torch.allclose(mine.tracks.points, theirs.tracks.points[order], atol=1e-4)
+    assert torch.equal(read[CLIPS].frames, read[0].frames)
+
+
+def test_h264_changes_the_frames_alone(tmp_path: Path) -> None:
+    drawn, read = SpriteBind(SIZES, 0, "train")[0], RecordedSprites(written(tmp_path), SIZES)[0]
+    assert torch.equal(read.region, drawn.region)
+    assert 0 < (read.frames.float() - drawn.frames.float()).abs().mean() < 8
+
+
+def in_memory() -> list[Clip]:
+    """The same clips, which have never been in a file."""
+    clips = []
+    for _, read in readers(SpriteBind(SIZES, 0, "train"), CLIPS):
+        made = read()
+        assert isinstance(made.video, torch.Tensor)
+        pictures = {name: p for name, p in made.pictures.items() if not isinstance(p, Path)}
+        record = parse_record(made.record.to_dict())
+        clips.append(recorded_clip(record, made.video, pictures, SIZES))
+    return clips
+
+
+class _Stopped(Exception):
+    pass
+
+
+def stopped_after(steps: int, work: Callable[[], object]) -> None:
+    train_step = Loop.train_step
+
+    def stopping(self: Loop) -> dict[str, float]:
+        if self.step == steps:
+            raise _Stopped
+        return train_step(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Loop, "train_step", stopping)
+        with pytest.raises(_Stopped):
+            work()
+
+
+def losses(folder: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_training_from_shards_is_training_from_memory(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From shards, stopped in the middle and gone on: the very weights of an undisturbed run."""
+    path = configuration(tmp_path, "shards", shards)
+    stopped_after(3, lambda: run(path))
+    run(path)
+
+    class Memory(list[Clip]):
+        config = SIZES
+
+        def __getitem__(self, index: int) -> Clip:  # type: ignore[override]
+            return super().__getitem__(index % len(self))
+
+    clips = Memory(in_memory())
+    with monkeypatch.context() as patch:
+        module = import_module("tora2.training.recipes.tiny.run")
+        patch.setattr(module, "training_clips", lambda config: (clips, CLIPS))
+        run(configuration(tmp_path, "memory"))
+    drawn = configuration(tmp_path, "drawn")
+    drawn.write_text(drawn.read_text() + f"autoencoder_from: {tmp_path / 'shards' / 'vae'}\n")
+    run(drawn)
+
+    assert losses(tmp_path / "shards") == losses(tmp_path / "memory")
+    [ours, theirs] = [
+        load_file(next((tmp_path / name / "checkpoints/step-000000004").glob("*.safetensors")))
+        for name in ("shards", "memory")
+    ]
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    # Records have six decimals, of which flow pictures may show one level.
+    assert losses(tmp_path / "shards") == pytest.approx(losses(tmp_path / "drawn"), rel=1e-3)
+
+
+def test_other_clips_are_refused_with_a_sentence(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = ClipSet(shards)
+    record, frames = clips.record(0), clips.frames(0)
+    pictures = {
+        name: clips.picture(0, name) for entity in record.entities for name in entity.references
+    }
+    first = record.entities[0]
+    track = replace(first.tracks[0]) if first.tracks else None
+    for changed, says in (
+        (replace(first, word="dog"), "its word 'dog' is unknown, expected one of"),
+        (replace(first, masks={}), "masks at 0 frames, expected one at every of 5"),
+        (replace(first, references=()), "has 0 pictures and"),
+        (replace(first, tracks=(track, track) if track else ()), "2 tracks"),
+    ):
+        if changed.tracks == () and says == "2 tracks":
+            continue
+        other = replace(record, entities=(changed, *record.entities[1:]))
+        with pytest.raises(ValueError, match=says):
+            recorded_clip(other, frames, pictures, SIZES)
+    with pytest.raises(ValueError, match=r"its frames are \(4, 32, 32, 3\), expected \(5, 32"):
+        recorded_clip(record, frames[:4], pictures, SIZES)
+    larger = replace(SIZES, picture=64)
+    with pytest.raises(ValueError, match="expected 64 pixels square"):
+        recorded_clip(record, frames, pictures, larger)
+
+    assert main(["train", str(configuration(tmp_path, "none", tmp_path / "nothing"))]) == 2
+    assert "does not exist, expected the index of a set of clips" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_damaged_clip_is_replaced_and_named(
+    shards: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = ClipSet.record
+
+    def damaged(self: ClipSet, index: int) -> object:
+        if index == 2:
+            raise ValueError("clip 2 is damaged")
+        return read(self, index)
+
+    monkeypatch.setattr(ClipSet, "record", damaged)
+    clips = RecordedSprites(shards, SIZES)
+    others = [clips[index].frames for index in range(CLIPS) if index != 2]
+    replaced = clips[2].frames
+    assert any(torch.equal(replaced, frames) for frames in others)
+    assert "clip 2 is damaged" in caplog.text
+    with pytest.raises(ValueError, match="expected at most 0 %"):
+        RecordedSprites(shards, SIZES, damaged=0.0)[2]
