@@ -185,7 +185,8 @@ def _strided(
     A view with strides of 0 could claim any size out of a few bytes.
     """
     shape, stride, width = tensor.shape, tensor.stride, tensor.dtype.itemsize
-    if not is_shape(shape) or not is_shape(stride):
+    # Strides are no shape: their product says nothing, and is large for tensors of many sides.
+    if not is_shape(shape) or not _is_steps(stride):
         raise ValueError(f"{path} has a tensor {show(name)} of shape {show(shape)}")
     count = (stop - begin) // width
     values = torch.Size(shape).numel()
@@ -196,6 +197,11 @@ def _strided(
         return torch.empty(shape, dtype=tensor.dtype)
     flat = view(storage, tensor.dtype, (count,), begin, begin + count * width)
     return flat.as_strided(shape, stride, flat.storage_offset() + tensor.offset)
+
+
+def _is_steps(value: object) -> bool:
+    """Whether an untrusted value is a tensor's strides."""
+    return isinstance(value, list | tuple) and all(is_shape([step]) for step in value)
 
 
 def _damaged(path: Path, reason: ValueError) -> ValueError:
