@@ -1,4 +1,4 @@
-"""Pools of encoded clips: what is written is read, and a pool that grows is the same when resumed."""
+"""Pools of encoded clips: what is written is read; one that grows is the same when resumed."""
 
 from collections.abc import Iterator
 from dataclasses import replace
