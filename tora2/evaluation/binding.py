@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,6 +40,7 @@ class BindingReport:
             template matching (chance 1/6 and 1/3); where it is not seen it has neither.
         flicker: mean change of an entity's area from one frame to the next, as a share of the
             larger, while it is in full view.
+        standard_errors: of some of these by name, over videos as the independent observations.
     """
 
     clips: int
@@ -50,8 +52,9 @@ class BindingReport:
     shape_accuracy: float
     texture_accuracy: float
     flicker: float
+    standard_errors: dict[str, float]
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
@@ -95,14 +98,31 @@ def evaluate_binding(
         shape_accuracy=alike[0].item(),
         texture_accuracy=alike[1].item(),
         flicker=torch.cat([change for _, change in looks]).mean().item(),
+        standard_errors={
+            "bind_accuracy": _standard_error([right for right, _, _, many in totals if many]),
+            "trajectory_error": _standard_error([d[torch.isfinite(d)] for _, d, _, _ in totals]),
+            "shape_accuracy": _standard_error([found[:, 0] for found, _ in looks]),
+            "texture_accuracy": _standard_error([found[:, 1] for found, _ in looks]),
+        },
     )
+
+
+def _standard_error(values: Sequence[Tensor]) -> float:
+    """Of the mean of what videos gave, frames of one being anything but independent."""
+    means = torch.tensor([video.double().mean() for video in values if len(video)])
+    return (means.std() / math.sqrt(len(means))).item() if len(means) > 1 else math.nan
 
 
 def sample_clips(
     pipeline: Tora2Pipeline, clips: ClipBatch, steps: int, guidance: float, seed: int
 ) -> Tensor:
-    """Videos [B, T, H, W, 3] in [0, 1] of encoded clips with all their conditions."""
+    """Videos [B, T, H, W, 3] in [0, 1] of encoded clips with all their conditions.
+
+    A model without appearance parts (Tora alone) gets no pictures.
+    """
     clips = clips.to(pipeline.device)
+    if "appearance" not in pipeline.adapter.capabilities:
+        clips = replace(clips, picture_mask=torch.zeros_like(clips.picture_mask))
     conditioning = condition_clips(
         clips, pipeline.adapter, pipeline.text_encoder, tiny_encoder(pipeline)
     )

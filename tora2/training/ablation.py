@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+from ..checkpoints.module_folder import read_json, write_json
 from ..data.spritebind import SpriteBind
 from ..data.spritebind.dataset import check_split
 from ..evaluation.binding import BindingReport, evaluate_binding
@@ -22,7 +24,13 @@ from .recipes.tiny import TrainConfig, check, load_config, train
 log = logging.getLogger(__name__)
 
 Row = tuple[str, int, dict[str, BindingReport]]
+MEASURED = "measured.json"
 _NAME = 100
+_COLUMNS = (
+    ("bind_accuracy", "bind acc.", 3),
+    ("trajectory_error", "TrajError px", 2),
+    ("shape_accuracy", "shape", 3),
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class AblationConfig:
         base: YAML training configuration, relative to this file.
         output: folder for the runs and the table.
         arms: for each arm the keys of the base that it changes.
+        tables: arms to set side by side, by the name of a table of the paper; all in one if none.
         changes: what all arms change of the base.
         seeds: training seeds.
         clips: clips of each split that are measured; `steps` denoising steps.
@@ -41,6 +50,7 @@ class AblationConfig:
     base: str
     output: str
     arms: dict[str, Any]
+    tables: dict[str, Any] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
     seeds: tuple[Annotated[int, Within(0, 2**32 - 1)], ...] = (0,)
     splits: tuple[str, ...] = ("heldout", "hard")
@@ -57,6 +67,10 @@ class AblationConfig:
             plain = 0 < len(name) <= _NAME and name.isprintable() and name == Path(name).name
             if not plain or "\\" in name:
                 raise ValueError(f"the arm {show(name)} is no name of a folder, expected one")
+
+        for table, names in self.tables.items():
+            if not isinstance(names, list) or not all(name in self.arms for name in names):
+                raise ValueError(f"table {show(table)} is {show(names)}, expected a list of arms")
 
     def trainings(self, base: TrainConfig) -> dict[str, TrainConfig]:
         """The training of every arm, of the base with the changes of all.
@@ -75,9 +89,9 @@ class AblationConfig:
 
 
 def run_ablation(path: Path | str) -> Path:
-    """Train and measure every arm, and write `table.md` in the output folder after each.
+    """Train and measure every arm, and write `table.md` and `figure.png` in the output folder.
 
-    An arm that was finished earlier is measured without training it again.
+    Both are written after each arm; an arm that was finished or measured earlier is taken as it is.
 
     Returns:
         The path of the table.
@@ -97,44 +111,90 @@ def run_ablation(path: Path | str) -> Path:
         for name, arm in arms.items():
             for seed in config.seeds:
                 log.info("arm %s, seed %d", name, seed)
-                model = train(replace(arm, output=str(output / f"{name}-{seed}"), seed=seed))
-                rows.append((name, seed, _measure(config, arm, model)))
+                arm = replace(arm, output=str(output / f"{name}-{seed}"), seed=seed)
+                rows.append((name, seed, _measured(config, arm)))
                 with atomic_path(table) as temporary:
-                    temporary.write_text(_table(config, base, rows), encoding="utf-8")
+                    temporary.write_text(_page(config, base, rows), encoding="utf-8")
+                _draw(config, rows, output / "figure.png")
     return table
 
 
-def _measure(config: AblationConfig, arm: TrainConfig, model: Path) -> dict[str, BindingReport]:
+def _measured(config: AblationConfig, arm: TrainConfig) -> dict[str, BindingReport]:
+    """The reports of an arm by split: as they were written earlier, or trained and measured now."""
+    settings = {"clips": config.clips, "steps": config.steps, "splits": list(config.splits)}
+    kept = Path(arm.output) / MEASURED
+    model = train(arm)
+    if kept.exists():
+        known = read_json(kept)
+        if known.get("settings") == settings:
+            return {split: BindingReport(**known["reports"][split]) for split in config.splits}
     pipeline = Tora2Pipeline.from_pretrained(model)
-    return {
+    reports = {
         split: evaluate_binding(
             pipeline, SpriteBind(arm.data, 0, split), config.clips, steps=config.steps
         )
         for split in config.splits
     }
+    content = {split: report.to_dict() for split, report in reports.items()}
+    write_json(kept, {"settings": settings, "reports": content})
+    return reports
 
 
-def _table(config: AblationConfig, base: TrainConfig, rows: list[Row]) -> str:
-    heads = [f"{split}: {m}" for split in config.splits for m in ("bind acc.", "TrajError px")]
-    lines = [
-        f"| arm | seed | {' | '.join(heads)} |",
-        "|---|---|" + "---|" * len(heads),
-    ]
-    for name, seed, reports in rows:
-        cells = []
-        for split in config.splits:
-            report = reports[split]
-            cells += [_number(report.bind_accuracy, 3), _number(report.trajectory_error, 2)]
-        lines.append(f"| {name} | {seed} | {' | '.join(cells)} |")
+def _page(config: AblationConfig, base: TrainConfig, rows: Sequence[Row]) -> str:
+    tables = config.tables or {"": list(config.arms)}
+    lines: list[str] = []
+    for title, names in tables.items():
+        lines += [f"**{title}**", ""] if title else []
+        lines += [*_table(config, [row for row in rows if row[0] in names]), ""]
     o = base.optimization
     budget = (
         f"Budget: {o.steps} steps of {o.batch} clips an arm, pool of {base.pool} clips, "
         f"{base.transformer.layers} blocks of width {base.transformer.dim}, "
         f"{base.data.size}x{base.data.size}, {base.data.frames} frames; measured on {config.clips} "
-        f"clips a split with {config.steps} denoising steps and all conditions given."
+        f"clips a split with {config.steps} denoising steps and all conditions given. ± is the "
+        "standard error over videos."
     )
-    return "\n".join([*lines, "", budget, ""])
+    return "\n".join([*lines, budget, ""])
 
 
-def _number(value: float, digits: int) -> str:
-    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+def _table(config: AblationConfig, rows: Sequence[Row]) -> list[str]:
+    heads = [f"{split}: {title}" for split in config.splits for _, title, _ in _COLUMNS]
+    lines = [f"| arm | seed | {' | '.join(heads)} |", "|---|---|" + "---|" * len(heads)]
+    for name, seed, reports in rows:
+        cells = [
+            _number(getattr(reports[split], key), reports[split].standard_errors[key], digits)
+            for split in config.splits
+            for key, _, digits in _COLUMNS
+        ]
+        lines.append(f"| {name} | {seed} | {' | '.join(cells)} |")
+    return lines
+
+
+def _number(value: float, error: float, digits: int) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def _draw(config: AblationConfig, rows: Sequence[Row], picture: Path) -> None:
+    """Every arm and seed as a bar with its standard error: a row of panels a split."""
+    from matplotlib import pyplot
+
+    size = (4 * len(_COLUMNS), (0.3 * len(rows) + 1) * len(config.splits))
+    figure, axes = pyplot.subplots(
+        len(config.splits), len(_COLUMNS), figsize=size, sharey=True, squeeze=False
+    )
+    labels = [f"{name}, {seed}" for name, seed, _ in rows]
+    for line, split in zip(axes, config.splits, strict=True):
+        for axis, (key, title, _) in zip(line, _COLUMNS, strict=True):
+            values = [getattr(reports[split], key) for _, _, reports in rows]
+            errors = [reports[split].standard_errors[key] for _, _, reports in rows]
+            axis.barh(range(len(rows)), values, xerr=errors, height=0.7)
+            axis.set_yticks(range(len(rows)), labels, fontsize=7)
+            axis.set_title(f"{split}: {title}", fontsize=9)
+            axis.grid(alpha=0.3, axis="x")
+        line[0].invert_yaxis()
+    figure.tight_layout()
+    with atomic_path(picture) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+    pyplot.close(figure)
