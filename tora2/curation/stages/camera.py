@@ -113,7 +113,7 @@ def _middle(frame: Any) -> Frames:
 
 def compare(before: Frames, after: Frames) -> Pair:
     """What the flow between two grey pictures uint8 [H, W] says."""
-    flow: Any = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)  # type: ignore[call-overload]
+    flow: Any = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)
     return describe(flow)
 
 
