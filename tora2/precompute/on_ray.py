@@ -22,7 +22,6 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_raylet_start_wait_time_s": "180",  # a busy machine takes its time
 }
 
 
@@ -131,13 +130,7 @@ def running(ray: Any, workers: int, address: str | None = None) -> Iterator[None
         path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
         address = address or os.environ.get("RAY_ADDRESS")
         local = {"address": address} if address else {"num_cpus": workers}
-        ray.init(
-            **local,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"PYTHONPATH": path}},
-        )
+        _start(ray, {**local, "runtime_env": {"env_vars": {"PYTHONPATH": path}}})
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
@@ -145,3 +138,17 @@ def running(ray: Any, workers: int, address: str | None = None) -> Iterator[None
     finally:
         if started:
             ray.shutdown()
+
+
+def _start(ray: Any, options: dict[str, Any]) -> None:
+    """Start or join a cluster; on a busy machine it may take more than Ray's half a minute."""
+    for attempt in range(3):
+        try:
+            ray.init(
+                **options, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+            )
+            return
+        except Exception as error:  # Ray has no type of its own for it
+            ray.shutdown()
+            if attempt == 2:
+                raise ValueError(f"Ray does not start: {' '.join(str(error).split())}") from error

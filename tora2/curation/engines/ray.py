@@ -91,8 +91,6 @@ class Ray:
             concurrency=(1, self.workers),
             num_cpus=resources.cpus,
             num_gpus=gpus,
-            max_restarts=-1,
-            max_task_retries=-1,
             **({"memory": resources.memory} if self.address else {}),
         )
 
