@@ -113,6 +113,6 @@ def _cv2() -> Any:
         import cv2
     except ImportError:
         raise ValueError(
-            "masks of entities need OpenCV; install it with: pip install 'comfyui-tora2[curate]'"
+            "masks of entities need OpenCV; install it with: pip install 'comfyui-tora2[curation]'"
         ) from None
     return cv2

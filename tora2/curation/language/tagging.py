@@ -25,7 +25,7 @@ _PLACES = frozenset(
 def absent(path: str | None) -> list[Need]:
     """What spaCy lacks here."""
     if find_spec("spacy") is None:
-        where = "install it with: pip install 'comfyui-tora2[curate]'"
+        where = "install it with: pip install 'comfyui-tora2[curation]'"
         return [Need("spaCy", where, "50 MB", "MIT")]
     if path is None and find_spec(PIPELINE) is None:
         where = (

@@ -36,7 +36,7 @@ class GroundedSam2:
         try:
             from transformers import Sam2Model  # noqa: F401
         except ImportError as error:
-            where = f"pip install -U 'comfyui-tora2[curate]' ({error})"
+            where = f"pip install -U 'comfyui-tora2[curation]' ({error})"
             needs.append(Need("transformers with SAM 2", where, "20 MB", "Apache-2.0"))
         return needs
 

@@ -32,7 +32,7 @@ class Sam3:
         try:
             from transformers import Sam3Model  # noqa: F401
         except ImportError as error:
-            where = f"pip install -U 'comfyui-tora2[curate]' ({error})"
+            where = f"pip install -U 'comfyui-tora2[curation]' ({error})"
             needs.append(Need("transformers 5 with SAM 3", where, "20 MB", "Apache-2.0"))
         return needs
 

@@ -93,7 +93,7 @@ class Masks:
         needs = list(self.segmenter.needs())
         if find_spec("cv2") is None:
             needs.append(
-                Need("OpenCV", "pip install 'comfyui-tora2[curate]'", "60 MB", "Apache-2.0")
+                Need("OpenCV", "pip install 'comfyui-tora2[curation]'", "60 MB", "Apache-2.0")
             )
         return [need.sentence(self.name) for need in needs]
 

@@ -75,7 +75,7 @@ class Text:
             import torchvision  # noqa: F401
             from transformers import PPOCRV5ServerDetConfig  # noqa: F401
         except ImportError as error:
-            where = f"pip install -U 'comfyui-tora2[curate]' ({error})"
+            where = f"pip install -U 'comfyui-tora2[curation]' ({error})"
             absent.append(
                 Need("transformers with PP-OCRv5, OpenCV and torchvision", where, "1 GB", "free")
             )

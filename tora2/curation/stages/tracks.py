@@ -86,7 +86,7 @@ class Tracks:
             return [Need("CoTracker3", where, "102 MB", "CC-BY-NC-4.0").sentence(self.name)]
         needs = []
         if find_spec("cv2") is None:
-            where = "pip install 'comfyui-tora2[curate]'"
+            where = "pip install 'comfyui-tora2[curation]'"
             needs.append(Need("OpenCV", where, "60 MB", "Apache-2.0").sentence(self.name))
         elif name != "cotracker3":
             try:
