@@ -25,7 +25,7 @@ MAX_FRAMES = 10_000
 MAX_MEMORY = 1 << 30
 MAX_BYTES = 16 << 30
 # Containers that hold a video; FFmpeg's others include playlists, which open further files.
-_FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,ivf,yuv4mpegpipe,mpegvideo,h264,hevc"
+FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,ivf,yuv4mpegpipe,mpegvideo,h264,hevc"
 _BT709 = 1  # the code of BT.709 in H.264's matrix, primaries and transfer fields
 _LIMITED = 1
 _OPTIONS = {"crf": "12", "preset": "medium"}
@@ -88,7 +88,7 @@ def _check_frames(frames: Tensor) -> None:
 
 
 def _encode(path: Path, frames: Tensor, rate: Fraction) -> None:
-    with av.open(_url(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
+    with av.open(file_url(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
         stream = file.add_stream("libx264", rate=rate, options=_OPTIONS)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
@@ -146,7 +146,7 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[OpenVideo]:
         raise ValueError(f"{name} has {length >> 30} GiB, expected a video of at most {most}")
     open(path, "rb").close()
     with _damage(name):
-        opened = av.open(_url(path), options={"format_whitelist": _FORMATS})
+        opened = av.open(file_url(path), options={"format_whitelist": FORMATS})
     with opened as container:
         if not container.streams.video:
             raise ValueError(f"{name} has no video stream, expected a video file")
@@ -210,7 +210,7 @@ def video_size(path: str | os.PathLike[str]) -> tuple[int, int, int]:
         OSError, ValueError: as `open_video`.
     """
     name = os.fspath(regular_file(path))
-    with _damage(name), av.open(_url(path), options={"format_whitelist": _FORMATS}) as container:
+    with _damage(name), av.open(file_url(path), options={"format_whitelist": FORMATS}) as container:
         if not container.streams.video:
             raise ValueError(f"{name} has no video stream, expected a video file")
         stream = container.streams.video[0]
@@ -242,6 +242,6 @@ def _damage(name: str) -> Iterator[None]:
         raise ValueError(f"{name} cannot be read: {reason}, expected a video file") from error
 
 
-def _url(path: str | os.PathLike[str]) -> str:
+def file_url(path: str | os.PathLike[str]) -> str:
     """The path as FFmpeg takes it, which reads `a:b` as a network protocol otherwise."""
     return f"file:{os.fspath(path)}"
