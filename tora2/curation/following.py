@@ -57,7 +57,7 @@ def two_passes(
     Returns:
         One for each entity; None where its centre cannot be followed from mask to mask.
     """
-    video = torch.from_numpy(np.ascontiguousarray(frames))
+    video = torch.tensor(frames)
     first = [
         [Query(place, *middle(mask)) for place, mask in sorted(masks.items())] for masks in entities
     ]

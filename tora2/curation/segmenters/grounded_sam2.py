@@ -64,7 +64,7 @@ class GroundedSam2:
         """See `Segmenter`; a score is that of the box."""
         import torch
 
-        pictures = list(torch.from_numpy(frames).movedim(-1, 1))
+        pictures = list(torch.tensor(frames).movedim(-1, 1))
         size = frames.shape[1:3]
         inputs = self.reader(
             images=pictures, text=[f"{word.lower()}."] * len(frames), return_tensors="pt"

@@ -53,7 +53,7 @@ class Sam3:
         import torch
 
         inputs = self.processor(
-            images=list(torch.from_numpy(frames).movedim(-1, 1)),
+            images=list(torch.tensor(frames).movedim(-1, 1)),
             text=[word] * len(frames),
             return_tensors="pt",
         ).to(self.model.device)

@@ -91,7 +91,7 @@ class Aesthetic:
 
         frames = candidate.frames(moments(candidate.frame_count, QUALITY))
         with torch.inference_mode():
-            score = float(self.scorer(self.clip.frames(torch.from_numpy(frames))).mean())
+            score = float(self.scorer(self.clip.frames(torch.tensor(frames))).mean())
         candidate = candidate.with_scores(aesthetic=score)
         if not score > self.config.least:
             reason = f"its aesthetic score is {score:.2f}, expected more than {self.config.least:g}"

@@ -44,7 +44,7 @@ class Captioner:
         import torch
 
         places = moments(candidate.frame_count, _SHARES)
-        pictures = torch.from_numpy(candidate.frames(places, _SIDE)).movedim(-1, 1)
+        pictures = torch.tensor(candidate.frames(places, _SIDE)).movedim(-1, 1)
         content: list[dict[str, Any]] = [
             {"type": "image", "image": picture} for picture in pictures
         ]

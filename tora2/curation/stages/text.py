@@ -111,7 +111,7 @@ class Text:
         import torch
 
         inputs = self.processor(
-            images=list(torch.from_numpy(frames).movedim(-1, 1)), return_tensors="pt"
+            images=list(torch.tensor(frames).movedim(-1, 1)), return_tensors="pt"
         )
         with torch.inference_mode():
             outputs = self.model(pixel_values=inputs["pixel_values"].to(self.model.device))
