@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -67,12 +67,29 @@ def write_video(path: str | os.PathLike[str], frames: Tensor, fps: float) -> Non
     """
     _check_frames(frames)
     height, width = frames.shape[1:3]
-    check_video(path, (height, width))
+    write_frames(path, frames, (height, width), fps)
+
+
+def write_frames(
+    path: str | os.PathLike[str], frames: Iterable[Tensor], size: tuple[int, int], fps: float
+) -> None:
+    """`write_video` of frames that are made one by one.
+
+    Args:
+        path: the file; its folder must exist.
+        frames: [H, W, 3] RGB each, as those of `write_video`.
+        size: (height, width) of all of them.
+        fps: frames per second.
+
+    Raises:
+        OSError, ValueError: as `write_video`, and what making the frames raises.
+    """
+    check_video(path, size)
     if not (math.isfinite(fps) and 0.1 <= fps <= 1000):
         raise ValueError(f"fps is {fps}, expected a number from 0.1 to 1000")
     with atomic_path(path) as temporary:
         try:
-            _encode(temporary, frames, Fraction(fps).limit_denominator(1001))
+            _encode(temporary, frames, size, Fraction(fps).limit_denominator(1001))
         except av.FFmpegError as error:
             reason = error.strerror.lower()
             raise OSError(f"cannot write {os.fspath(path)}: {reason}") from error
@@ -87,10 +104,10 @@ def _check_frames(frames: Tensor) -> None:
         raise ValueError("frames have NaN in them, expected numbers in [0, 1]")
 
 
-def _encode(path: Path, frames: Tensor, rate: Fraction) -> None:
+def _encode(path: Path, frames: Iterable[Tensor], size: tuple[int, int], rate: Fraction) -> None:
     with av.open(file_url(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
         stream = file.add_stream("libx264", rate=rate, options=_OPTIONS)
-        stream.height, stream.width = frames.shape[1:3]
+        stream.height, stream.width = size
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = _BT709

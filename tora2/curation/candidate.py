@@ -7,10 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..data.masks import decode_mask, encode_mask
 from ..data.record import ClipTrack
 
 Frames = npt.NDArray[np.uint8]
@@ -51,6 +53,18 @@ class Entity:
     masks: Mapping[int, Mask] = field(default_factory=dict)
     tracks: tuple[ClipTrack, ...] = ()
     references: tuple[Frames, ...] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        runs = {frame: (encode_mask(mask), mask.shape) for frame, mask in self.masks.items()}
+        rest = (self.id, self.word, self.span, self.kind, self.tracks, self.references)
+        return _entity, (runs, *rest)
+
+
+def _entity(runs: Mapping[int, tuple[str, tuple[int, int]]], *rest: Any) -> Entity:
+    """An entity that has travelled; masks take little room on the way."""
+    masks = {frame: decode_mask(text, size) for frame, (text, size) in runs.items()}
+    identifier, word, span, kind, tracks, references = rest
+    return Entity(identifier, word, span, kind, masks, tracks, references)
 
 
 @dataclass(frozen=True)

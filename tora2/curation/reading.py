@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -81,7 +80,9 @@ def info_of(stream: VideoStream) -> VideoInfo:
     return VideoInfo(float(rate) if rate else 0.0, max(int(stream.frames or 0), 0))
 
 
-def timed(container: InputContainer, stream: VideoStream, since: float = 0.0) -> Iterator[Any]:
+def timed(
+    container: InputContainer, stream: VideoStream, since: float = 0.0
+) -> Generator[Any, None, None]:
     """The frames as (seconds, frame) in order, from the last key frame before `since`."""
     base = stream.time_base
     assert base is not None
@@ -174,12 +175,14 @@ def frames_at(candidate: Candidate, places: Sequence[int], convert: Convert) -> 
             yield shown[1]
 
 
-def _held(container: InputContainer, stream: VideoStream, times: list[float]) -> Iterator[Any]:
+def _held(
+    container: InputContainer, stream: VideoStream, times: list[float]
+) -> Generator[Any, None, None]:
     """For each of some rising times the last frame that begins before it."""
     frames = timed(container, stream, times[0])
     before = following = next(frames, None)
     if before is None or before[0] > times[0]:  # the index of the file is wrong
-        frames.close()  # type: ignore[attr-defined]
+        frames.close()
         container.seek(stream.start_time or 0, stream=stream)
         frames = timed(container, stream)
         before = following = next(frames, None)
@@ -200,8 +203,8 @@ def read_frames(
 ) -> Frames:
     """See `Candidate.frames`; what was read last is kept, up to `CACHE_BYTES`, and read-only."""
     wanted = range(candidate.frame_count) if places is None else [int(place) for place in places]
-    key = (candidate.source, candidate.start, candidate.end, candidate.fps, short_side)
-    key += (tuple(wanted) if places is not None else None,)
+    part = (candidate.source, candidate.start, candidate.end, candidate.fps)
+    key = (*part, short_side, None if places is None else tuple(wanted))
     if key in _cache:
         _cache.move_to_end(key)
         return _cache[key]
@@ -225,8 +228,3 @@ def _stacked(pictures: Iterator[Frames], count: int) -> Frames:
             raise Unreadable("its frames change their size")
         frames[place] = picture
     return frames
-
-
-def named(path: str, error: BaseException) -> str:
-    """What is wrong with a video, with its name."""
-    return f"{os.path.basename(path)}: {error}"

@@ -93,15 +93,25 @@ class Camera:
 
 
 def pairs_of(candidate: Candidate, most: int) -> Iterator[Pair]:
-    """What pairs of consecutive frames say, of all or of so many."""
+    """What pairs of consecutive frames say, of all or of so many.
+
+    Where the rate varies, a frame that is shown for longer is not compared with itself.
+    """
     count = candidate.frame_count - 1
     firsts: Any = range(count)
     if 0 < most < count:
         firsts = sorted({round(place) for place in np.linspace(0, count - 1, most)})
     places = [place for first in firsts for place in (first, first + 1)]
     pictures = frames_at(candidate, places, _middle)
+    held = None
     for before in pictures:
-        yield compare(before, next(pictures))
+        after = next(pictures)
+        if after is not before:
+            yield compare(before, after)
+        elif held is None:
+            held = before
+    if held is not None:
+        yield compare(held, held)
 
 
 def _middle(frame: Any) -> Frames:
@@ -113,7 +123,7 @@ def _middle(frame: Any) -> Frames:
 
 def compare(before: Frames, after: Frames) -> Pair:
     """What the flow between two grey pictures uint8 [H, W] says."""
-    flow: Any = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)  # type: ignore[call-overload]
+    flow: Any = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)
     return describe(flow)
 
 
@@ -130,7 +140,8 @@ def describe(flow: Flow) -> Pair:
 def average(pairs: Sequence[Pair], angles: str) -> Pair:
     """What all pairs of a clip say together."""
     every = np.array([[pair.magnitude, pair.angle, pair.zoom] for pair in pairs])
-    magnitude, angle, zoom = np.median(every, axis=0)
+    magnitude, _, zoom = np.median(every, axis=0)
+    angle = np.percentile(every[:, 1], 50, method="lower")  # between 1 and 359 lies no 180
     if angles == "circular":
         angle = np.degrees(np.angle(np.exp(1j * np.radians(every[:, 1])).mean())) % 360
     return Pair(float(magnitude), float(angle), float(zoom))
