@@ -255,9 +255,9 @@ def test_people_without_a_face_are_left_out_unless_they_may_stay() -> None:
 
 
 def test_small_cut_outs_are_left_out() -> None:
-    (kept,) = stage(smallest=41)(person([True] * 3))
-    assert kept.entities == ()[:0] or [entity.word for entity in kept.entities] == []
-    assert "woman: its cut-outs are 40 pixels, expected 41 at least" in str(kept.reason)
+    (dropped,) = stage(smallest=41)(person([True] * 3))
+    assert dropped.dropped_by == "references"
+    assert "woman: its cut-outs are 40 pixels, expected 41 at least" in str(dropped.reason)
 
 
 def test_face_networks_that_are_absent_are_named(

@@ -271,9 +271,9 @@ def tagger(folder: Path) -> Path:
 
     pipeline = spacy.blank("en")
     ruler = pipeline.add_pipe("attribute_ruler")
-    for word in ("dog", "ball", "woman", "tennis", "grass"):
+    for word in ("dog", "ball", "woman", "tennis", "grass", "red", "blue", "disc"):
         ruler.add([[{"LOWER": word}]], {"TAG": "NN"})  # type: ignore[attr-defined]
-    for word in ("dogs", "women", "balls"):
+    for word in ("dogs", "women", "balls", "discs"):
         ruler.add([[{"LOWER": word}]], {"TAG": "NNS"})  # type: ignore[attr-defined]
     ruler.add([[{"LOWER": {"IN": ["a", "the"]}}]], {"TAG": "DT"})  # type: ignore[attr-defined]
     pipeline.to_disk(folder)

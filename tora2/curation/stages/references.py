@@ -66,7 +66,7 @@ class References:
     def resources(self) -> Resources:
         """See `Stage`."""
         faces = self.config.faces != "off" and on_gpu(self.config.device)
-        return Resources(1, self.config.gpus if faces else 0, 2 << 30)
+        return Resources(1, self.config.gpus if faces else 0, 1 << 30)
 
     def needs(self) -> Sequence[str]:
         """See `Stage`."""

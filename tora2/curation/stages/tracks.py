@@ -71,7 +71,7 @@ class Tracks:
     def resources(self) -> Resources:
         """See `Stage`."""
         heavy = self.config.chosen()[0] in ("cotracker3", "raft") and on_gpu("auto")
-        return Resources(1, self.config.gpus if heavy else 0, 3 << 30)
+        return Resources(1, self.config.gpus if heavy else 0, 2 << 30)
 
     def needs(self) -> Sequence[str]:
         """See `Stage`."""
