@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,7 +26,7 @@ MAX_FRAMES = 10_000
 MAX_MEMORY = 1 << 30
 MAX_BYTES = 16 << 30
 # Containers that hold a video; FFmpeg's others include playlists, which open further files.
-_FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,ivf,yuv4mpegpipe,mpegvideo,h264,hevc"
+FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,ivf,yuv4mpegpipe,mpegvideo,h264,hevc"
 _BT709 = 1  # the code of BT.709 in H.264's matrix, primaries and transfer fields
 _LIMITED = 1
 _OPTIONS = {"crf": "12", "preset": "medium"}
@@ -72,12 +72,35 @@ def write_video(
     """
     _check_frames(frames)
     height, width = frames.shape[1:3]
-    check_video(path, (height, width))
+    write_frames(path, frames, (height, width), fps, lossless)
+
+
+def write_frames(
+    path: str | os.PathLike[str],
+    frames: Iterable[Tensor],
+    size: tuple[int, int],
+    fps: float,
+    lossless: bool = False,
+) -> None:
+    """`write_video` of frames that are made one by one.
+
+    Args:
+        path: the file; its folder must exist.
+        frames: [H, W, 3] RGB each, as those of `write_video`.
+        size: (height, width) of all of them.
+        fps: frames per second.
+        lossless: as in `write_video`.
+
+    Raises:
+        OSError, ValueError: as `write_video`, and what making the frames raises.
+    """
+    check_video(path, size)
     if not (math.isfinite(fps) and 0.1 <= fps <= 1000):
         raise ValueError(f"fps is {fps}, expected a number from 0.1 to 1000")
     with atomic_path(path) as temporary:
         try:
-            _encode(temporary, frames, Fraction(fps).limit_denominator(1001), lossless)
+            rate = Fraction(fps).limit_denominator(1001)
+            _encode(temporary, frames, size, rate, lossless)
         except av.FFmpegError as error:
             reason = error.strerror.lower()
             raise OSError(f"cannot write {os.fspath(path)}: {reason}") from error
@@ -100,11 +123,13 @@ def _check_frames(frames: Tensor) -> None:
         raise ValueError("frames have NaN in them, expected numbers in [0, 1]")
 
 
-def _encode(path: Path, frames: Tensor, rate: Fraction, lossless: bool) -> None:
+def _encode(
+    path: Path, frames: Iterable[Tensor], size: tuple[int, int], rate: Fraction, lossless: bool
+) -> None:
     codec, options = ("libx264rgb", _LOSSLESS) if lossless else ("libx264", _OPTIONS)
-    with av.open(_url(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
+    with av.open(file_url(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
         stream = file.add_stream(codec, rate=rate, options=options)
-        stream.height, stream.width = frames.shape[1:3]
+        stream.height, stream.width = size
         stream.pix_fmt = "rgb24" if lossless else "yuv420p"
         if not lossless:
             context = stream.codec_context
@@ -159,7 +184,7 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[OpenVideo]:
         raise ValueError(f"{name} has {length >> 30} GiB, expected a video of at most {most}")
     open(path, "rb").close()
     with _damage(name):
-        opened = av.open(_url(path), options={"format_whitelist": _FORMATS})
+        opened = av.open(file_url(path), options={"format_whitelist": FORMATS})
     with opened as container:
         if not container.streams.video:
             raise ValueError(f"{name} has no video stream, expected a video file")
@@ -223,7 +248,7 @@ def video_size(path: str | os.PathLike[str]) -> tuple[int, int, int]:
         OSError, ValueError: as `open_video`.
     """
     name = os.fspath(regular_file(path))
-    with _damage(name), av.open(_url(path), options={"format_whitelist": _FORMATS}) as container:
+    with _damage(name), av.open(file_url(path), options={"format_whitelist": FORMATS}) as container:
         if not container.streams.video:
             raise ValueError(f"{name} has no video stream, expected a video file")
         stream = container.streams.video[0]
@@ -255,6 +280,6 @@ def _damage(name: str) -> Iterator[None]:
         raise ValueError(f"{name} cannot be read: {reason}, expected a video file") from error
 
 
-def _url(path: str | os.PathLike[str]) -> str:
+def file_url(path: str | os.PathLike[str]) -> str:
     """The path as FFmpeg takes it, which reads `a:b` as a network protocol otherwise."""
     return f"file:{os.fspath(path)}"

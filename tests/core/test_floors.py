@@ -20,7 +20,7 @@ FLOORS = (
     {"model_folder", "sampling"},
     {"pipeline", "precompute"},
     {"evaluation"},
-    {"training"},
+    {"training", "curation"},
     {"cli"},
     {"__main__"},
 )

@@ -27,6 +27,7 @@ _INPUTS = (
     "adapter",
     "model",
     "video",
+    "videos",
     "masks",
     "tracker_weights",
     "reference",
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         ablation,
         clips,
         convert,
+        curate,
         demo,
         doctor,
         evaluate,
@@ -100,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = (
         demo,
         generate,
+        curate,
         clips,
         precompute,
         train,

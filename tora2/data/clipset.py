@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from safetensors import SafetensorError
 from safetensors.torch import load
@@ -17,7 +18,7 @@ from ..fields import show
 from ..video import OpenVideo, mp4_bytes, open_video, read_video
 from .cache import FOLDER as CACHE
 from .record import ClipRecord, parse_record
-from .shards import INDEX, Row, ShardWriter, json_bytes, read_index, read_member
+from .shards import INDEX, Row, json_bytes, read_index, read_member
 
 
 class ClipSet:
@@ -98,8 +99,15 @@ class ClipSet:
             raise ValueError(f"clip {key}: its tensors are damaged, {show(str(error))}") from None
 
 
+class Writer(Protocol):
+    """Takes the files of clips, as `ShardWriter` does."""
+
+    def write(self, key: str, members: Mapping[str, bytes]) -> None:
+        """Add one clip; names of members without the key."""
+
+
 def write_clip(
-    writer: ShardWriter,
+    writer: Writer,
     key: str,
     record: ClipRecord,
     video: Tensor | bytes | None,

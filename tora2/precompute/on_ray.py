@@ -49,9 +49,9 @@ def encode_on_ray(
     Raises:
         ValueError: if Ray is not installed, or as the work in a process raised it.
     """
-    ray = _ray()
+    ray = load_ray()
     place = os.path.abspath(folder)
-    with _running(ray, workers):
+    with running(ray, workers):
         gpu = config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
         rows = [{"shard": job.shard, "clips": list(job.clips)} for job in jobs]
         results = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
@@ -101,10 +101,15 @@ def check_ray() -> None:
     Raises:
         ValueError: says how to install it.
     """
-    _ray()
+    load_ray()
 
 
-def _ray() -> Any:
+def load_ray() -> Any:
+    """The module, quiet.
+
+    Raises:
+        ValueError: says how to install it.
+    """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:
@@ -118,19 +123,14 @@ def _ray() -> Any:
 
 
 @contextmanager
-def _running(ray: Any, workers: int) -> Iterator[None]:
+def running(ray: Any, workers: int, address: str | None = None) -> Iterator[None]:
     """Ray for as long as the block lasts; one that runs already is used and left running."""
     started = not ray.is_initialized()
     if started:
         path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
-        local = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers}
-        ray.init(
-            **local,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"PYTHONPATH": path}},
-        )
+        address = address or os.environ.get("RAY_ADDRESS")
+        local = {"address": address} if address else {"num_cpus": workers}
+        _start(ray, {**local, "runtime_env": {"env_vars": {"PYTHONPATH": path}}})
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
@@ -138,3 +138,17 @@ def _running(ray: Any, workers: int) -> Iterator[None]:
     finally:
         if started:
             ray.shutdown()
+
+
+def _start(ray: Any, options: dict[str, Any]) -> None:
+    """Start or join a cluster; on a busy machine it may take more than Ray's half a minute."""
+    for attempt in range(3):
+        try:
+            ray.init(
+                **options, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+            )
+            return
+        except Exception as error:  # Ray has no type of its own for it
+            ray.shutdown()
+            if attempt == 2:
+                raise ValueError(f"Ray does not start: {' '.join(str(error).split())}") from error
