@@ -34,6 +34,7 @@ class Tora2Extension(ComfyExtension):
         from .overlay import Tora2Overlay
         from .sampling import Tora2Sampler
         from .tiny import Tora2LoadTiny
+        from .tracks import Tora2Tracks
         from .trajectories import Tora2ExportTrajectories, Tora2ImportTrajectories
         from .validation import guarded
 
@@ -49,6 +50,7 @@ class Tora2Extension(ComfyExtension):
             Tora2TrajectoryEditor,
             Tora2ImportTrajectories,
             Tora2ExportTrajectories,
+            Tora2Tracks,
             Tora2Bind,
             Tora2Apply,
             Tora2ImageToVideo,

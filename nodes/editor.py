@@ -14,8 +14,9 @@ from ..tora2.geometry import COGVIDEOX
 from ..tora2.trajectory import Tracks, TrajectoryDocument, parse, sample
 from ..tora2.trajectory.formats import to_host
 from ..tora2.trajectory.resizing import resized
+from .bridging import handed
 from .fitting import FITS, fitted
-from .host import graph, memory, progress
+from .host import graph, memory, notes, progress
 from .io_types import TrajectoriesSocket
 
 DocumentWidget = io.Custom("TORA2_TRAJECTORY_DOCUMENT")
@@ -93,7 +94,8 @@ class Tora2TrajectoryEditor(io.ComfyNode):
                 ),
                 io.Tracks.Output(
                     display_name="tracks",
-                    tooltip="A point in pixels for every frame, for other nodes that take TRACKS.",
+                    tooltip="A point in pixels for every frame, for other nodes that take TRACKS. "
+                    "A path that starts late waits at its first point.",
                 ),
                 io.Image.Output(
                     display_name="preview", tooltip="The paths over the background, frame by frame."
@@ -155,7 +157,9 @@ class Tora2TrajectoryEditor(io.ComfyNode):
             }
         ]
         shown |= behind
-        return io.NodeOutput(trajectories, to_host(tracks), preview, ui=shown)
+        waiting, words = handed(trajectories)
+        notes.tell(words)
+        return io.NodeOutput(trajectories, to_host(waiting), preview, ui=shown)
 
 
 def _read(value: Any) -> TrajectoryDocument:
