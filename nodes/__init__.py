@@ -28,6 +28,7 @@ class Tora2Extension(ComfyExtension):
         from .encoders import Tora2LoadEncoders
         from .entities import Tora2EncodeEntity
         from .entity_files import Tora2LoadEntity, Tora2SaveEntity
+        from .examples import Tora2ExamplePicture
         from .image_to_video import Tora2ImageToVideo
         from .loaders import Tora2LoadAdapter, Tora2LoadModel
         from .overlay import Tora2Overlay
@@ -42,6 +43,7 @@ class Tora2Extension(ComfyExtension):
             Tora2LoadModel,
             Tora2LoadAdapter,
             Tora2LoadEncoders,
+            Tora2ExamplePicture,
             Tora2EncodeEntity,
             Tora2SaveEntity,
             Tora2LoadEntity,
