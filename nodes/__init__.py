@@ -23,6 +23,8 @@ class Tora2Extension(ComfyExtension):
     def _nodes() -> list[type[io.ComfyNode]]:
         from .apply import Tora2Apply
         from .bind import Tora2Bind
+        from .control import Tora2ControlVideo
+        from .cutouts import Tora2CutOut
         from .doctor import Tora2Doctor
         from .editor import Tora2TrajectoryEditor
         from .encoders import Tora2LoadEncoders
@@ -32,6 +34,7 @@ class Tora2Extension(ComfyExtension):
         from .image_to_video import Tora2ImageToVideo
         from .loaders import Tora2LoadAdapter, Tora2LoadModel
         from .overlay import Tora2Overlay
+        from .placing import Tora2PlaceEntities
         from .sampling import Tora2Sampler
         from .tiny import Tora2LoadTiny
         from .tracks import Tora2Tracks
@@ -51,6 +54,9 @@ class Tora2Extension(ComfyExtension):
             Tora2ImportTrajectories,
             Tora2ExportTrajectories,
             Tora2Tracks,
+            Tora2CutOut,
+            Tora2PlaceEntities,
+            Tora2ControlVideo,
             Tora2Bind,
             Tora2Apply,
             Tora2ImageToVideo,

@@ -15,6 +15,7 @@ EncodersSocket = io.Custom("TORA2_ENCODERS")  # a tora2.encoders.entity.Encoders
 EntitySocket = io.Custom("TORA2_ENTITY")  # a tora2.encoders.entity.EncodedEntity
 TrajectoriesSocket = io.Custom("TORA2_TRAJECTORIES")  # a tora2.trajectory.TrajectoryDocument
 ConditioningSocket = io.Custom("TORA2_CONDITIONING")
+CutOutSocket = io.Custom("TORA2_CUTOUT")  # a tora2.cutouts.CutOut
 
 
 @dataclass(frozen=True, eq=False)
