@@ -40,7 +40,7 @@
  *   `cursor` in px, `marquee` in fractions; `viewport` null fits the frame; `hidden`, `locked` and
  *   `solo` hold layer keys (layers.mjs); `grid`: cells across the width, 0 without
  */
-import { emptyDocument } from "./document.mjs";
+import { emptyDocument, versioned } from "./document.mjs";
 import { NOTHING, surviving } from "./selection.mjs";
 
 /** @returns {State} */
@@ -134,6 +134,7 @@ export class Store {
   edit(doc = this.state.doc, patch = {}, brief = false) {
     if (this.state.readOnly) return;
     const changed = doc !== this.settled;
+    if (changed) doc = versioned(doc);
     this.settled = doc;
     this.set({
       doc,

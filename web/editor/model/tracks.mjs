@@ -24,9 +24,25 @@ function fraction(value) {
  * @param {Point} point
  * @returns {Point}
  */
-function tidy({ x, y, frame }) {
-  const point = { x: fraction(x), y: fraction(y) };
-  return frame === undefined ? point : { ...point, frame };
+function tidy(point) {
+  const { x, y, scale, arrive, leave } = point;
+  /** @type {Point} */
+  const result = { ...point, x: fraction(x), y: fraction(y) };
+  if (scale !== undefined) result.scale = sizeOf(scale);
+  if (arrive) result.arrive = [fraction(arrive[0]), fraction(arrive[1])];
+  if (leave) result.leave = [fraction(leave[0]), fraction(leave[1])];
+  return result;
+}
+
+/** A size that a document can hold. @param {number} value */
+export function sizeOf(value) {
+  const bounded = Math.min(LIMITS.maxScale, Math.max(LIMITS.minScale, value));
+  return Math.round(bounded * 1000) / 1000;
+}
+
+/** The point, not tied to any frame. @param {Point} point @returns {Point} */
+export function untied({ frame, ...point }) {
+  return point;
 }
 
 /**
@@ -85,9 +101,26 @@ export function normalised(track) {
       return point;
     }
     changed = true;
-    return { x: point.x, y: point.y };
+    return untied(point);
   });
-  return changed ? { ...track, points } : track;
+  const tidied = NEW.every((key) => !(key in track) || says(track, key)) ? track : said(track);
+  return changed ? { ...tidied, points } : tidied;
+}
+
+/** What version 2 of the document says of a track. */
+const NEW = /** @type {const} */ (["name", "before", "after", "hidden", "tension"]);
+
+/** Whether a field says anything that its absence does not. @param {Track} track @param {typeof NEW[number]} key */
+function says(track, key) {
+  if (key === "hidden") return Boolean(track.hidden?.length);
+  return Boolean(track[key]) && track[key] !== "absent";
+}
+
+/** The track without fields that say nothing. @param {Track} track @returns {Track} */
+function said(track) {
+  const result = { ...track };
+  for (const key of NEW) if (!says(track, key)) delete result[key];
+  return result;
 }
 
 /**
@@ -127,7 +160,7 @@ export function removeTracks(doc, ids) {
 /**
  * @param {Doc} doc
  * @param {Selection} selection
- * @param {(point: Point) => Vec} move fractions to fractions
+ * @param {(point: Point) => Partial<Point>} move fractions to fractions
  * @returns {Doc}
  */
 function mapPoints(doc, selection, move) {
@@ -167,12 +200,20 @@ export function transformPoints(doc, selection, { scaleX = 1, scaleY = 1, angle 
   const { width, height } = doc;
   const cos = Math.cos(angle);
   const sin = Math.sin(angle);
+  const turn = (/** @type {number} */ dx, /** @type {number} */ dy) => {
+    const x = dx * width * scaleX;
+    const y = dy * height * scaleY;
+    /** @type {import("./types.mjs").Pair} */
+    const result = [(x * cos - y * sin) / width, (x * sin + y * cos) / height];
+    return result;
+  };
   return mapPoints(doc, selection, (p) => {
-    const x = (p.x - centre.x) * width * scaleX;
-    const y = (p.y - centre.y) * height * scaleY;
+    const [x, y] = turn(p.x - centre.x, p.y - centre.y);
     return {
-      x: centre.x + (x * cos - y * sin) / width,
-      y: centre.y + (x * sin + y * cos) / height,
+      x: centre.x + x,
+      y: centre.y + y,
+      ...(p.arrive && { arrive: turn(...p.arrive) }),
+      ...(p.leave && { leave: turn(...p.leave) }),
     };
   });
 }
