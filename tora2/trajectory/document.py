@@ -60,8 +60,8 @@ _POINT_KEYS = ("frame", "scale", "arrive", "leave")
 
 
 Easing = str | tuple[float, float, float, float]
-"""One of `EASINGS`, or the handles (x1, y1, x2, y2), all within [0, 1], of a cubic Bezier from (0, 0)
-to (1, 1): progress y over time x, as in CSS."""
+"""One of `EASINGS`, or the handles (x1, y1, x2, y2), all within [0, 1], of a cubic Bezier from
+(0, 0) to (1, 1): progress y over time x, as in CSS."""
 
 
 @dataclass(frozen=True, slots=True)
