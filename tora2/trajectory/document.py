@@ -50,6 +50,7 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _NAME = "a trajectory document"
 _TRACK_DEFAULTS: dict[str, object] = {
     "name": None,
+    "group": None,
     "before": "absent",
     "after": "absent",
     "hidden": [],
@@ -96,6 +97,7 @@ class Track:
             increasing and apart.
         tension: of a spline, from -1 (loose) over 0 (Catmull-Rom) to 1 (straight).
         name: what people call it, for the editor alone.
+        group: tracks of one group are moved as one, in the editor alone.
     """
 
     id: str
@@ -110,6 +112,7 @@ class Track:
     hidden: tuple[tuple[int, int], ...] = ()
     tension: float = 0.0
     name: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +267,7 @@ def _newer(track: Track) -> dict[str, object]:
     """What of a track only version 2 can say, apart from its points and its easing."""
     values: dict[str, object] = {
         "name": track.name,
+        "group": track.group,
         "before": track.before,
         "after": track.after,
         "hidden": [list(span) for span in track.hidden],
@@ -338,7 +342,7 @@ def _track(value: object, path: str, frames: int, entities: frozenset[str]) -> T
     points_path = child(path, "points")
     points = _points(sequence(fields["points"], points_path, 1, MAX_POINTS), points_path, frames)
     _check_keys(points, points_path, start, end)
-    name = fields.get("name")
+    name, group = fields.get("name"), fields.get("group")
     return Track(
         id=_identifier(fields["id"], child(path, "id")),
         points=points,
@@ -352,6 +356,7 @@ def _track(value: object, path: str, frames: int, entities: frozenset[str]) -> T
         hidden=_hidden(fields.get("hidden", ()), child(path, "hidden"), frames),
         tension=number(fields.get("tension", 0.0), child(path, "tension"), -1, 1),
         name=None if name is None else text(name, child(path, "name"), 80),
+        group=None if group is None else _identifier(group, child(path, "group")),
     )
 
 

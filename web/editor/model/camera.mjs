@@ -8,6 +8,7 @@
  * @typedef {import("./types.mjs").CameraKey} CameraKey
  * @typedef {import("./types.mjs").Vec} Vec
  */
+import { LIMITS } from "./document.mjs";
 import { ease } from "./easing.mjs";
 import { sampleTrack } from "./sampling.mjs";
 
@@ -48,6 +49,96 @@ export function seen({ x, y, zoom, roll }, { width, height }, px) {
   const cos = zoom * Math.cos(angle);
   const sin = zoom * Math.sin(angle);
   return { x: cos * dx + sin * dy + width / 2, y: cos * dy - sin * dx + height / 2 };
+}
+
+/**
+ * The corners of what the camera sees, in px of what was drawn.
+ * @param {CameraKey} key
+ * @param {{width: number, height: number}} size
+ * @returns {Vec[]}
+ */
+export function sight({ x, y, zoom, roll }, { width, height }) {
+  const angle = (roll * Math.PI) / 180;
+  const [cos, sin] = [Math.cos(angle) / zoom, Math.sin(angle) / zoom];
+  const corners = [
+    [-0.5, -0.5],
+    [0.5, -0.5],
+    [0.5, 0.5],
+    [-0.5, 0.5],
+  ];
+  return corners.map(([u, v]) => ({
+    x: (0.5 + x) * width + cos * u * width - sin * v * height,
+    y: (0.5 + y) * height + sin * u * width + cos * v * height,
+  }));
+}
+
+const STILL = Object.freeze({ x: 0, y: 0, zoom: 1, roll: 0 });
+
+/** Ready-made moves: where the camera begins and where it ends. @type {Readonly<Record<string, [Partial<CameraKey>, Partial<CameraKey>]>>} */
+export const MOVES = Object.freeze({
+  panLeft: [{}, { x: -0.25 }],
+  panRight: [{}, { x: 0.25 }],
+  panUp: [{}, { y: -0.25 }],
+  panDown: [{}, { y: 0.25 }],
+  zoomIn: [{}, { zoom: 1.5 }],
+  zoomOut: [{}, { zoom: 0.67 }],
+  roll: [{}, { roll: 15 }],
+});
+
+/**
+ * A ready-made move over the whole clip, on top of none.
+ * @param {Doc} doc
+ * @param {string} name
+ * @returns {Doc}
+ */
+export function moveCamera(doc, name) {
+  const [from, to] = MOVES[name];
+  const last = doc.frames - 1;
+  const keys = [{ ...STILL, ...from, frame: 0 }];
+  if (last > 0) keys.push({ ...STILL, ...to, frame: last });
+  return { ...doc, camera: { keys, easing: doc.camera?.easing ?? "in-out" } };
+}
+
+/**
+ * Set where the camera is at a frame, as a key.
+ * @param {Doc} doc
+ * @param {number} frame
+ * @param {Partial<CameraKey>} patch
+ * @returns {Doc}
+ */
+export function setCamera(doc, frame, patch) {
+  const { keys = [], easing = "linear" } = doc.camera ?? {};
+  const now = doc.camera ? cameraAt(doc.camera, frame) : { ...STILL, frame };
+  const others = keys.filter((key) => key.frame !== frame);
+  if (others.length >= LIMITS.cameraKeys) return doc;
+  const key = bounded({ ...now, ...patch, frame });
+  const next = [...others, key].sort((a, b) => a.frame - b.frame);
+  return { ...doc, camera: { keys: next, easing } };
+}
+
+/** @param {CameraKey} key */
+function bounded({ frame, x, y, zoom, roll }) {
+  const within = (/** @type {number} */ v, /** @type {number} */ low, /** @type {number} */ high) =>
+    Math.round(Math.min(high, Math.max(low, v)) * 1e6) / 1e6;
+  const far = LIMITS.fraction;
+  return {
+    frame,
+    x: within(x, -far, far),
+    y: within(y, -far, far),
+    zoom: within(zoom, LIMITS.minZoom, LIMITS.maxZoom),
+    roll: within(roll, -LIMITS.roll, LIMITS.roll),
+  };
+}
+
+/** Without its key at a frame; without its last, there is no camera. @param {Doc} doc @param {number} frame @returns {Doc} */
+export function removeCameraKey(doc, frame) {
+  const keys = doc.camera?.keys.filter((key) => key.frame !== frame) ?? [];
+  return keys.length && doc.camera ? { ...doc, camera: { ...doc.camera, keys } } : withoutCamera(doc);
+}
+
+/** @param {Doc} doc @returns {Doc} */
+export function withoutCamera({ camera, ...doc }) {
+  return doc;
 }
 
 /** @type {WeakMap<Track, {doc: Doc, filmed: Filmed}>} */

@@ -35,7 +35,7 @@ export const CURVES = /** @type {const} */ (["spline", "linear"]);
 export const EASINGS = /** @type {const} */ (["linear", "in", "out", "in-out"]);
 export const OUTSIDE = /** @type {const} */ (["absent", "wait"]);
 /** What only version 2 has. */
-export const NEWER_TRACK = ["name", "before", "after", "hidden", "tension"];
+export const NEWER_TRACK = ["name", "group", "before", "after", "hidden", "tension"];
 export const NEWER_POINT = ["scale", "arrive", "leave"];
 export const PALETTE = Object.freeze([
   "#e4572e",
@@ -205,6 +205,8 @@ function track(value, path, frames, entities, newer) {
     }
     result.name = name;
   }
+  const group = fields.group ?? null;
+  if (group !== null) result.group = identifier(group, `${path}.group`);
   const before = choice(fields.before ?? "absent", `${path}.before`, OUTSIDE);
   const after = choice(fields.after ?? "absent", `${path}.after`, OUTSIDE);
   if (before !== "absent") result.before = before;

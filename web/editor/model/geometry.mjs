@@ -70,6 +70,27 @@ export function flatten(points, curve, steps = STEPS, tension = 0) {
 function fillSegment(points, i, x, y, at, steps, tension) {
   const b = points[i];
   const c = points[i + 1];
+  const { mbx, mby, mcx, mcy } = segmentTangents(points, i, tension);
+  const x3 = 2 * b.x - 2 * c.x + mbx + mcx;
+  const y3 = 2 * b.y - 2 * c.y + mby + mcy;
+  const x2 = 3 * c.x - 3 * b.x - 2 * mbx - mcx;
+  const y2 = 3 * c.y - 3 * b.y - 2 * mby - mcy;
+  for (let k = 1; k < steps; k++) {
+    const u = k / steps;
+    x[at + k] = ((x3 * u + x2) * u + mbx) * u + b.x;
+    y[at + k] = ((y3 * u + y2) * u + mby) * u + b.y;
+  }
+}
+
+/**
+ * The tangents of a segment, at its beginning (`mb`) and its end (`mc`).
+ * @param {Bend[]} points
+ * @param {number} i segment from point i to i + 1
+ * @param {number} tension
+ */
+function segmentTangents(points, i, tension) {
+  const b = points[i];
+  const c = points[i + 1];
   const a = neighbour(points[i - 1], b, c);
   const d = neighbour(points[i + 2], c, b);
   const ab = Math.sqrt(distance(a, b));
@@ -82,15 +103,29 @@ function fillSegment(points, i, x, y, at, steps, tension) {
   let mcy = slack * (bc * ((d.y - c.y) / cd - (d.y - b.y) / (bc + cd)) + (c.y - b.y));
   if (b.leave) [mbx, mby] = [3 * b.leave[0], 3 * b.leave[1]];
   if (c.arrive) [mcx, mcy] = [-3 * c.arrive[0], -3 * c.arrive[1]];
-  const x3 = 2 * b.x - 2 * c.x + mbx + mcx;
-  const y3 = 2 * b.y - 2 * c.y + mby + mcy;
-  const x2 = 3 * c.x - 3 * b.x - 2 * mbx - mcx;
-  const y2 = 3 * c.y - 3 * b.y - 2 * mby - mcy;
-  for (let k = 1; k < steps; k++) {
-    const u = k / steps;
-    x[at + k] = ((x3 * u + x2) * u + mbx) * u + b.x;
-    y[at + k] = ((y3 * u + y2) * u + mby) * u + b.y;
+  return { mbx, mby, mcx, mcy };
+}
+
+/**
+ * The Bezier handles that a control point of a spline has, given or not.
+ * @param {Bend[]} points
+ * @param {number} index
+ * @param {number} [tension]
+ * @returns {{arrive?: import("./types.mjs").Pair, leave?: import("./types.mjs").Pair}}
+ */
+export function tangentsAt(points, index, tension = 0) {
+  /** @type {ReturnType<typeof tangentsAt>} */
+  const result = {};
+  const apart = (/** @type {number} */ i) => distance(points[i], points[i + 1]) >= COINCIDENT;
+  if (index > 0 && apart(index - 1)) {
+    const { mcx, mcy } = segmentTangents(points, index - 1, tension);
+    result.arrive = [-mcx / 3, -mcy / 3];
   }
+  if (index + 1 < points.length && apart(index)) {
+    const { mbx, mby } = segmentTangents(points, index, tension);
+    result.leave = [mbx / 3, mby / 3];
+  }
+  return result;
 }
 
 /**

@@ -142,6 +142,76 @@ export function shifted(track, by, frames) {
 }
 
 /**
+ * What dragging a track's bar does: it is shifted; one that fills the clip has no way to go, so it
+ * begins later, or ends earlier.
+ * @param {Track} track
+ * @param {number} by frames
+ * @param {number} frames of the clip
+ * @returns {Track}
+ */
+export function slid(track, by, frames) {
+  if (track.start > 0 || track.end < frames - 1) return shifted(track, by, frames);
+  return by > 0 ? withRange(track, by, track.end) : withRange(track, 0, track.end + by);
+}
+
+/**
+ * Make a track not visible from one frame to another, or visible again.
+ * @param {Track} track
+ * @param {number} from
+ * @param {number} to
+ * @param {boolean} gone
+ * @returns {Track}
+ */
+export function withHidden(track, from, to, gone) {
+  const [first, last] = [Math.round(Math.min(from, to)), Math.round(Math.max(from, to))];
+  /** @type {Pair[]} */
+  let spans = [];
+  for (const [a, b] of track.hidden ?? []) {
+    if (a < first) spans.push([a, Math.min(b, first - 1)]);
+    if (b > last) spans.push([Math.max(a, last + 1), b]);
+  }
+  if (gone) spans.push([Math.max(0, first), Math.max(0, last)]);
+  spans.sort(([a], [b]) => a - b);
+  spans = spans.reduce((done, span) => {
+    const before = done[done.length - 1];
+    if (before && span[0] <= before[1] + 1) before[1] = Math.max(before[1], span[1]);
+    else done.push([...span]);
+    return done;
+  }, /** @type {Pair[]} */ ([]));
+  return { ...track, hidden: spans.slice(0, LIMITS.hidden) };
+}
+
+/**
+ * When a track moves and how, without where: what is copied and pasted.
+ * @typedef {Pick<Track, "start" | "end" | "easing" | "before" | "after" | "hidden">} Timing
+ * @param {Track} track
+ * @returns {Timing}
+ */
+export function timingOf({ start, end, easing, before, after, hidden }) {
+  return { start, end, easing, before, after, hidden };
+}
+
+/**
+ * A track with the timing of another; its keys keep their share of its time.
+ * @param {Track} track
+ * @param {Timing} timing
+ * @param {number} frames of the clip
+ * @returns {Track}
+ */
+export function timed(track, timing, frames) {
+  const last = frames - 1;
+  const end = Math.min(timing.end, last);
+  const moved = withRange({ ...track, hidden: undefined }, 0, end);
+  return {
+    ...withRange(moved, Math.min(timing.start, end), end),
+    easing: timing.easing,
+    before: timing.before,
+    after: timing.after,
+    hidden: timing.hidden,
+  };
+}
+
+/**
  * Run a track backwards: the same places in the opposite order and time.
  * @param {Track} track
  * @returns {Track}

@@ -53,6 +53,11 @@ export function trackById(doc, id) {
   return doc.tracks.find((track) => track.id === id);
 }
 
+/** What a track is called. @param {Track} track */
+export function titleOf({ name, id }) {
+  return name ?? id;
+}
+
 /**
  * @param {{id: string}[]} items
  * @param {string} prefix
@@ -108,7 +113,7 @@ export function normalised(track) {
 }
 
 /** What version 2 of the document says of a track. */
-const NEW = /** @type {const} */ (["name", "before", "after", "hidden", "tension"]);
+const NEW = /** @type {const} */ (["name", "group", "before", "after", "hidden", "tension"]);
 
 /** Whether a field says anything that its absence does not. @param {Track} track @param {typeof NEW[number]} key */
 function says(track, key) {
@@ -161,16 +166,26 @@ export function removeTracks(doc, ids) {
  * @param {Doc} doc
  * @param {Selection} selection
  * @param {(point: Point) => Partial<Point>} move fractions to fractions
- * @returns {Doc}
  */
 function mapPoints(doc, selection, move) {
+  return patchPoints(doc, selection, (point) => ({ ...point, ...move(point) }));
+}
+
+/**
+ * Change the selected points.
+ * @param {Doc} doc
+ * @param {Selection} selection
+ * @param {(point: Point, index: number, track: Track) => Point} change
+ * @returns {Doc}
+ */
+export function patchPoints(doc, selection, change) {
   return {
     ...doc,
     tracks: doc.tracks.map((track) => {
       const chosen = selection.get(track.id);
       if (!chosen?.size) return track;
       const points = track.points.map((point, i) =>
-        chosen.has(i) ? tidy({ ...point, ...move(point) }) : point,
+        chosen.has(i) ? tidy(change(point, i, track)) : point,
       );
       return { ...track, points };
     }),
@@ -238,10 +253,18 @@ export function selectedPoints(doc, selection) {
  * @returns {Doc}
  */
 export function insertPoint(doc, id, index, point) {
-  return mapTracks(doc, [id], (track) => {
+  const leader = trackById(doc, id);
+  if (!leader) return doc;
+  const [first] = leader.points;
+  const one = (/** @type {Track} */ { id: other, group, points }) =>
+    other === id || (group !== undefined && group === leader.group && points.length >= index);
+  const ids = doc.tracks.filter(one).map((track) => track.id);
+  return mapTracks(doc, ids, (track) => {
     if (track.points.length >= LIMITS.points) return track;
+    const [own] = track.points;
     const points = track.points.slice();
-    points.splice(index, 0, tidy(point));
+    const [dx, dy] = [own.x - first.x, own.y - first.y];
+    points.splice(index, 0, tidy({ ...point, x: point.x + dx, y: point.y + dy }));
     return { ...track, points };
   });
 }

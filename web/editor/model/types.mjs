@@ -12,8 +12,8 @@
  * @typedef {EasingName | EasingCurve} Easing
  * @typedef {"absent" | "wait"} Outside
  * @typedef {{id: string, entity: string | null, curve: Curve, points: Point[],
- *   start: number, end: number, easing: Easing, name?: string, before?: Outside, after?: Outside,
- *   hidden?: Pair[], tension?: number}} Track
+ *   start: number, end: number, easing: Easing, name?: string, group?: string, before?: Outside, after?: Outside,
+ *   hidden?: Pair[], tension?: number}} Track tracks of one `group` are moved as one
  * @typedef {{frame: number, x: number, y: number, zoom: number, roll: number}} CameraKey
  * @typedef {{keys: CameraKey[], easing: Easing}} Camera
  * @typedef {{id: string, name: string, color: string}} Entity
