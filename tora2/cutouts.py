@@ -23,7 +23,7 @@ class CutOut:
         layers: [N, 4, h, w] float32 RGBA in [0, 1], premultiplied, no larger than what is to be
             seen. Of several the video shows one a frame, again and again.
         name: of the entity or path in the trajectories whose way it goes; "" for the next one.
-        start, end: its height where its path starts and ends.
+        start, end: its height where its path starts and ends, times the path's own scale.
         of_frame: heights are fractions of the video's height, else of its own height in `layers`.
         anchor: (x, y) of the place in it that is on the path, as fractions from its upper left.
 

@@ -72,14 +72,13 @@ def owners(document: TrajectoryDocument) -> list[str]:
 
 
 def place(document: TrajectoryDocument, cutouts: Sequence[CutOut], fade: int = 0) -> list[Placed]:
-    """Where each cut-out is in every frame: on the first path of its entity.
+    """Where each cut-out is in every frame: on the first path of its entity, with its size.
 
     Args:
-        document: the paths. Outside its path's start and end a cut-out is not there.
+        document: the paths. Where its path is not visible a cut-out is not there.
         cutouts: each takes the entity or the free path of its name, or without a name the next one
             that no other takes.
-        fade: frames over which a cut-out appears and vanishes where its path starts after the clip
-            or ends before it.
+        fade: frames over which a cut-out appears and vanishes within the clip.
 
     Raises:
         ValueError: if a name is not drawn, is taken twice, or more cut-outs than paths are there.
@@ -125,11 +124,11 @@ def _on_path(document: TrajectoryDocument, cutout: CutOut, owner: str, fade: int
         torch.tensor(cutout.end, dtype=torch.float64),
         part,
     )
+    absent = time[~tracks.visible[0]]
     opacity = tracks.visible[0].double()
-    if track.start > 0:
-        opacity *= ((time - track.start + 1) / (fade + 1)).clamp(0, 1)
-    if track.end < document.frames - 1:
-        opacity *= ((track.end + 1 - time) / (fade + 1)).clamp(0, 1)
+    if len(absent):
+        opacity *= ((time[:, None] - absent).abs().amin(1) / (fade + 1)).clamp(max=1)
+    height = height * tracks.scale[0].double()
     return Placed(cutout, owner, tracks.points[0].double(), height, opacity)
 
 

@@ -76,6 +76,17 @@ def test_the_size_follows_the_path() -> None:
     assert place(paths, [feet])[0].box(0) == pytest.approx((44, 18, 12, 12))
 
 
+def test_a_path_that_carries_sizes_multiplies_them() -> None:
+    points = [{"x": 0.5, "y": 0.5, "scale": 1}, {"x": 0.6, "y": 0.5, "scale": 3}]
+    paths = parse({**_VERSION_2, "tracks": [{"id": "t", "curve": "linear", "points": points}]})
+    one = place(paths, [CutOut(square((1, 0, 0)), start=0.2, end=0.2)])[0]
+    assert one.height[[0, -1]].tolist() == pytest.approx([12, 36])
+    assert one.height.diff().min() > 0
+
+
+_VERSION_2 = {"version": 2, "width": SIZE[1], "height": SIZE[0], "frames": 5}
+
+
 def test_fading_is_at_the_ends_of_a_path_that_are_not_those_of_the_clip() -> None:
     late = place(document(path((0.5, 0.5), start=2, end=8), frames=13), [CutOut(disc())], fade=1)
     assert late[0].opacity.tolist() == pytest.approx([0, 0, 0.5, 1, 1, 1, 1, 1, 0.5, 0, 0, 0, 0])

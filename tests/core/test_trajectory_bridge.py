@@ -1,6 +1,7 @@
 """What other models are handed: tracks that wait, points spread over a thing, coordinates."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -102,8 +103,7 @@ def test_points_are_spread_over_a_mask_and_move_along() -> None:
 
 def test_points_draw_apart_with_the_size() -> None:
     tracks = made({"points": line((0.5, 0.5)), "entity": "cat"})
-    scale = torch.linspace(1, 2, 17)[None]
-    got = spread(tracks, 3, 10.0, scale=scale)
+    got = spread(replace(tracks, scale=torch.linspace(0.5, 1, 17)[None]), 3, 10.0)
     offsets = got.points[1:] - got.points[:1]
     assert torch.allclose(offsets[:, -1], 2 * offsets[:, 0], atol=1e-4)
 

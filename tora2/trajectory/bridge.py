@@ -36,12 +36,13 @@ def held(tracks: Tracks) -> Tracks:
 
     A track that is never seen stays as it is; models that copy along paths then leave it out.
     """
-    points, visible = tracks.points.clone(), tracks.visible.clone()
+    points, visible, scale = tracks.points.clone(), tracks.visible.clone(), tracks.scale.clone()
     for row, first in enumerate(first_seen(tracks)):
         if first:
             points[row, :first] = points[row, first]
             visible[row, :first] = True
-    return replace(tracks, points=points, visible=visible)
+            scale[row, :first] = scale[row, first]
+    return replace(tracks, points=points, visible=visible, scale=scale)
 
 
 def resampled(tracks: Tracks, count: int) -> Tracks:
@@ -60,7 +61,11 @@ def resampled(tracks: Tracks, count: int) -> Tracks:
     part = (place - before)[:, None].to(tracks.points.dtype)
     points = torch.lerp(tracks.points[:, before], tracks.points[:, after], part)
     return replace(
-        tracks, points=points, visible=tracks.visible[:, place.round().long()], frames=count
+        tracks,
+        points=points,
+        visible=tracks.visible[:, place.round().long()],
+        scale=torch.lerp(tracks.scale[:, before], tracks.scale[:, after], part[:, 0]),
+        frames=count,
     )
 
 
@@ -79,9 +84,10 @@ def spread(
     count: int,
     radius: float,
     regions: Mapping[int, Array] | None = None,
-    scale: Tensor | None = None,
 ) -> Tracks:
     """More points for each entity, which move along with its own as one rigid thing.
+
+    They draw together and apart with its size.
 
     An entity's tracks come first, unchanged, and points spread evenly over the rest of its region
     follow, each at its place beside the nearest of them in the first frame.
@@ -93,7 +99,6 @@ def spread(
         radius: in pixels, of the region around the first point of each track.
         regions: for entities by their index, the places [M, 2] in pixels that they cover in the
             first frame, in place of the radius; see `mask_region` and `box_region`.
-        scale: [N, T] size of a track's thing, by which the points draw together or apart.
 
     Returns:
         The N tracks, and the others after them.
@@ -106,6 +111,7 @@ def spread(
         rows_of.setdefault(entity if entity >= 0 else -1 - row, []).append(row)
     starts = _inside(tracks)[:, 0].tolist()
     points, visible, entity = [tracks.points], [tracks.visible], [tracks.entity]
+    scale = [tracks.scale]
     for key, rows in rows_of.items():
         rows = [row for row in rows if starts[row]]
         missing = count - len(rows)
@@ -122,13 +128,17 @@ def spread(
             nearest = int(((own - place) ** 2).sum(1).argmin())
             row = rows[nearest]
             offset = torch.from_numpy(place - own[nearest]).to(tracks.points)[None]
-            if scale is not None:
-                offset = offset * (scale[row] / scale[row, 0].clamp(min=1e-6))[:, None]
-            points.append((tracks.points[row] + offset)[None])
+            growth = tracks.scale[row] / tracks.scale[row, 0]
+            points.append((tracks.points[row] + offset * growth[:, None])[None])
+            scale.append(tracks.scale[row][None])
             visible.append(tracks.visible[row][None])
             entity.append(tracks.entity[row][None])
     return replace(
-        tracks, points=torch.cat(points), visible=torch.cat(visible), entity=torch.cat(entity)
+        tracks,
+        points=torch.cat(points),
+        visible=torch.cat(visible),
+        entity=torch.cat(entity),
+        scale=torch.cat(scale),
     )
 
 
