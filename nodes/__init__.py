@@ -10,8 +10,11 @@ class Tora2Extension(ComfyExtension):
 
     async def on_load(self) -> None:
         from .host.files import register_folders
+        from .host.queue import watch
+        from .sizes import queue_warnings
 
         register_folders()
+        watch(queue_warnings)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         from .host.packs import is_second
@@ -36,6 +39,7 @@ class Tora2Extension(ComfyExtension):
         from .overlay import Tora2Overlay
         from .placing import Tora2PlaceEntities
         from .sampling import Tora2Sampler
+        from .sizes import Tora2EmptyVideo
         from .tiny import Tora2LoadTiny
         from .tracks import Tora2Tracks
         from .trajectories import Tora2ExportTrajectories, Tora2ImportTrajectories
@@ -60,6 +64,7 @@ class Tora2Extension(ComfyExtension):
             Tora2Bind,
             Tora2Apply,
             Tora2ImageToVideo,
+            Tora2EmptyVideo,
             Tora2Sampler,
             Tora2Overlay,
             Tora2Doctor,

@@ -16,8 +16,9 @@ from ..tora2.trajectory.formats import to_host
 from ..tora2.trajectory.resizing import resized
 from .bridging import handed
 from .fitting import FITS, fitted
-from .host import graph, memory, notes, progress
+from .host import graph, memory, notes, progress, queue
 from .io_types import TrajectoriesSocket
+from .sizes import drawn_size, mismatch, warnings
 
 DocumentWidget = io.Custom("TORA2_TRAJECTORY_DOCUMENT")
 
@@ -42,6 +43,7 @@ class Tora2TrajectoryEditor(io.ComfyNode):
             category="Tora2/trajectories",
             description="Draw the paths that entities follow, with their timing.",
             search_aliases=["spline editor", "motion path", "tracks", "draw"],
+            hidden=[io.Hidden.unique_id],
             inputs=[
                 DocumentWidget.Input(
                     "document",
@@ -109,7 +111,11 @@ class Tora2TrajectoryEditor(io.ComfyNode):
             _read(document)
         except ValueError as error:
             return str(error)
-        return True
+        prompt, node = queue.validated(), cls.hidden.unique_id if cls.hidden else None
+        if prompt is None or node not in prompt:
+            return True
+        size = drawn_size(prompt[node]["inputs"])
+        return True if size is None else mismatch(prompt, node, size) or True
 
     @classmethod
     def fingerprint_inputs(cls, document: Any = None, **others: Any) -> Any:
@@ -158,6 +164,10 @@ class Tora2TrajectoryEditor(io.ComfyNode):
         ]
         shown |= behind
         waiting, words = handed(trajectories)
+        size = (trajectories.width, trajectories.height, trajectories.frames)
+        prompt = graph.running()
+        if prompt is not None:
+            words += warnings(*prompt, size)
         notes.tell(words)
         return io.NodeOutput(trajectories, to_host(waiting), preview, ui=shown)
 

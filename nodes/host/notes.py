@@ -1,4 +1,4 @@
-"""Words on a node: what its last run wants the user to know."""
+"""Words on a node: what a run, or queueing one, wants the user to know."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ _told: set[str] = set()
 
 
 def tell(lines: Sequence[str]) -> None:
-    """Show lines on the node that runs, in place of those of its last run."""
+    """Show lines on the node that runs, in place of those that it shows."""
     context = get_executing_context()
     server = getattr(PromptServer, "instance", None)
-    if context is None or server is None or not (lines or context.node_id in _told):
-        return
-    (_told.add if lines else _told.discard)(context.node_id)
-    server.send_progress_text("\n".join(lines), context.node_id, server.client_id)
+    if context is not None and server is not None:
+        show(context.node_id, lines, server.client_id)
+
+
+def show(node: str, lines: Sequence[str], client: str | None) -> None:
+    """Show lines on a node of a client's graph, in place of those that it shows."""
+    if lines or node in _told:
+        (_told.add if lines else _told.discard)(node)
+        PromptServer.instance.send_progress_text("\n".join(lines), node, client)
