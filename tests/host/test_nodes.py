@@ -271,6 +271,25 @@ def test_bind_says_what_is_missing(host: Any, pack: builders.Pack) -> None:
     assert report == "nothing: text alone" and flow.min() == 1
 
 
+def test_bind_looks_for_the_words_in_the_prompt(host: Any, pack: builders.Pack) -> None:
+    checked = pack("nodes.matching").checked
+    entity = pack("tora2.encoders.entity").EncodedEntity
+    drawn = document(pack)
+    name = drawn.entities[0].name
+    good, lost = entity(word=name), entity(word="robot", name="hero")
+    lines = checked([good, lost], drawn, f"a {name} meets robots")
+    assert lines[0] == f"'{name}' is in the prompt: “a [{name}] meets robots”"
+    assert lines[1].startswith("warning: 'robot' (hero) is in the prompt only as a plural")
+    assert lines[2] == (
+        f"warning: no layer of the paths is called 'hero' (there are: {name}), so it has no path"
+    )
+    (line,) = checked([good], drawn, None) or [""]
+    assert line == ""
+    (line,) = checked([entity(word="owl")], drawn, None)[1:]
+    assert line == f"warning: the layer '{name}' has paths but no entity with pictures"
+    assert checked([], drawn, "nobody") == []
+
+
 def test_loading_from_the_folders(
     host: Any, pack: builders.Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
