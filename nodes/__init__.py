@@ -10,8 +10,11 @@ class Tora2Extension(ComfyExtension):
 
     async def on_load(self) -> None:
         from .host.files import register_folders
+        from .host.queue import watch
+        from .sizes import queue_warnings
 
         register_folders()
+        watch(queue_warnings)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         from .host.packs import is_second
@@ -23,16 +26,22 @@ class Tora2Extension(ComfyExtension):
     def _nodes() -> list[type[io.ComfyNode]]:
         from .apply import Tora2Apply
         from .bind import Tora2Bind
+        from .control import Tora2ControlVideo
+        from .cutouts import Tora2CutOut
         from .doctor import Tora2Doctor
         from .editor import Tora2TrajectoryEditor
         from .encoders import Tora2LoadEncoders
         from .entities import Tora2EncodeEntity
         from .entity_files import Tora2LoadEntity, Tora2SaveEntity
+        from .examples import Tora2ExamplePicture
         from .image_to_video import Tora2ImageToVideo
         from .loaders import Tora2LoadAdapter, Tora2LoadModel
         from .overlay import Tora2Overlay
+        from .placing import Tora2PlaceEntities
         from .sampling import Tora2Sampler
+        from .sizes import Tora2EmptyVideo
         from .tiny import Tora2LoadTiny
+        from .tracks import Tora2Tracks
         from .trajectories import Tora2ExportTrajectories, Tora2ImportTrajectories
         from .validation import guarded
 
@@ -41,15 +50,21 @@ class Tora2Extension(ComfyExtension):
             Tora2LoadModel,
             Tora2LoadAdapter,
             Tora2LoadEncoders,
+            Tora2ExamplePicture,
             Tora2EncodeEntity,
             Tora2SaveEntity,
             Tora2LoadEntity,
             Tora2TrajectoryEditor,
             Tora2ImportTrajectories,
             Tora2ExportTrajectories,
+            Tora2Tracks,
+            Tora2CutOut,
+            Tora2PlaceEntities,
+            Tora2ControlVideo,
             Tora2Bind,
             Tora2Apply,
             Tora2ImageToVideo,
+            Tora2EmptyVideo,
             Tora2Sampler,
             Tora2Overlay,
             Tora2Doctor,

@@ -15,7 +15,7 @@ from ..tora2.geometry import COGVIDEOX
 from ..tora2.scene import FLOW_LATENTS, MAX_SEED, Flow
 from ..tora2.trajectory import Tracks, TrajectoryDocument, sample
 from ..tora2.trajectory.flow import FLOW_MODES, flow_map, flow_rgb
-from .host import adapters, memory, progress, video, words
+from .host import adapters, memory, notes, progress, video, words
 from .io_types import (
     AdapterSocket,
     BoundConditioning,
@@ -24,7 +24,7 @@ from .io_types import (
     LoadedAdapter,
     TrajectoriesSocket,
 )
-from .matching import Match, match, owned_tracks, report
+from .matching import Match, checked, match, owned_tracks, report
 from .validation import refusal
 
 MAX_ENTITIES = 64
@@ -112,6 +112,13 @@ class Tora2Bind(io.ComfyNode):
                     tooltip="Encode the paths in tiles of 360x240, which needs less memory and "
                     "changes the latents a little. Short memory does so by itself, with a warning.",
                 ),
+                io.String.Input(
+                    "prompt",
+                    optional=True,
+                    force_input=True,
+                    tooltip="The prompt, from the node whose text also goes to the text encoder. "
+                    "Each entity's word is looked for in it before anything is sampled.",
+                ),
             ],
             outputs=[
                 ConditioningSocket.Output(display_name="conditioning", tooltip="For Tora2 Apply."),
@@ -150,12 +157,16 @@ class Tora2Bind(io.ComfyNode):
         flow_latents: str = next(iter(LATENTS)),
         flow_seed: int = 0,
         tiled: bool = False,
+        prompt: str | None = None,
     ) -> io.NodeOutput:
         given = [entity for entity in (entities or {}).values() if entity is not None]
         how = Flow(flow_mode, LATENTS[flow_latents])
-        return io.NodeOutput(
-            *bind(adapter, given, trajectories, vae, clip, how, flow_seed, tiled, flow_video)
+        words = checked(given, trajectories, prompt)
+        notes.tell(words)  # at once: what follows takes a while
+        bound, report, flow = bind(
+            adapter, given, trajectories, vae, clip, how, flow_seed, tiled, flow_video
         )
+        return io.NodeOutput(bound, "\n".join([report, *words]), flow)
 
 
 def bind(

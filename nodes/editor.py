@@ -14,9 +14,11 @@ from ..tora2.geometry import COGVIDEOX
 from ..tora2.trajectory import Tracks, TrajectoryDocument, parse, sample
 from ..tora2.trajectory.formats import to_host
 from ..tora2.trajectory.resizing import resized
+from .bridging import handed
 from .fitting import FITS, fitted
-from .host import graph, memory, progress
+from .host import graph, memory, notes, progress, queue
 from .io_types import TrajectoriesSocket
+from .sizes import drawn_size, mismatch, warnings
 
 DocumentWidget = io.Custom("TORA2_TRAJECTORY_DOCUMENT")
 
@@ -41,6 +43,7 @@ class Tora2TrajectoryEditor(io.ComfyNode):
             category="Tora2/trajectories",
             description="Draw the paths that entities follow, with their timing.",
             search_aliases=["spline editor", "motion path", "tracks", "draw"],
+            hidden=[io.Hidden.unique_id],
             inputs=[
                 DocumentWidget.Input(
                     "document",
@@ -93,7 +96,8 @@ class Tora2TrajectoryEditor(io.ComfyNode):
                 ),
                 io.Tracks.Output(
                     display_name="tracks",
-                    tooltip="A point in pixels for every frame, for other nodes that take TRACKS.",
+                    tooltip="A point in pixels for every frame, for other nodes that take TRACKS. "
+                    "A path that starts late waits at its first point.",
                 ),
                 io.Image.Output(
                     display_name="preview", tooltip="The paths over the background, frame by frame."
@@ -107,7 +111,11 @@ class Tora2TrajectoryEditor(io.ComfyNode):
             _read(document)
         except ValueError as error:
             return str(error)
-        return True
+        prompt, node = queue.validated(), cls.hidden.unique_id if cls.hidden else None
+        if prompt is None or node not in prompt:
+            return True
+        size = drawn_size(prompt[node]["inputs"])
+        return True if size is None else mismatch(prompt, node, size) or True
 
     @classmethod
     def fingerprint_inputs(cls, document: Any = None, **others: Any) -> Any:
@@ -155,7 +163,13 @@ class Tora2TrajectoryEditor(io.ComfyNode):
             }
         ]
         shown |= behind
-        return io.NodeOutput(trajectories, to_host(tracks), preview, ui=shown)
+        waiting, words = handed(trajectories)
+        size = (trajectories.width, trajectories.height, trajectories.frames)
+        prompt = graph.running()
+        if prompt is not None:
+            words += warnings(*prompt, size)
+        notes.tell(words)
+        return io.NodeOutput(trajectories, to_host(waiting), preview, ui=shown)
 
 
 def _read(value: Any) -> TrajectoryDocument:

@@ -12,8 +12,14 @@ from ..tora2.encoders.detection import CHOICES, FaceChoice
 from ..tora2.encoders.entity import PREVIEW, EncodedEntity, Encoders, encode_entity
 from ..tora2.encoders.pictures import picture_from_tensor
 from ..tora2.encoders.routing import KINDS
-from .host import progress
-from .io_types import AdapterSocket, EncodersSocket, EntitySocket, LoadedAdapter
+from .host import cutting, progress
+from .io_types import (
+    AdapterSocket,
+    BackgroundRemovalSocket,
+    EncodersSocket,
+    EntitySocket,
+    LoadedAdapter,
+)
 from .validation import refusal
 
 
@@ -118,6 +124,12 @@ class Tora2EncodeEntity(io.ComfyNode):
                     advanced=True,
                     tooltip="For face_choice nearest: fraction of the height, from the top.",
                 ),
+                BackgroundRemovalSocket.Input(
+                    "background_removal",
+                    optional=True,
+                    tooltip="From the host's Load Background Removal Model: cuts the entity out of "
+                    "pictures that have no mask.",
+                ),
             ],
             outputs=[
                 EntitySocket.Output(
@@ -152,6 +164,7 @@ class Tora2EncodeEntity(io.ComfyNode):
         face_index: int = 0,
         face_x: float = 0.5,
         face_y: float = 0.5,
+        background_removal: Any = None,
     ) -> io.NodeOutput:
         word, name = word.strip(), name.strip()
         config = None if adapter is None else adapter.adapter.config
@@ -161,7 +174,11 @@ class Tora2EncodeEntity(io.ComfyNode):
         if images is not None:
             if encoders is None:
                 raise ValueError("images are given without encoders; connect Tora2 Load Encoders")
-            pictures = [picture_from_tensor(*pair) for pair in _pairs(images, mask)]
+            if mask is None and background_removal is not None:
+                pairs = _cut_out(images, cutting.foreground(background_removal, images))
+            else:
+                pairs = _pairs(images, mask)
+            pictures = [picture_from_tensor(*pair) for pair in pairs]
             choice = FaceChoice(face_choice, face_index, (face_x, face_y))
             with progress.steps(len(pictures)) as advance:
                 entity = encode_entity(
@@ -194,6 +211,12 @@ def _pairs(images: Tensor, mask: Tensor | None) -> list[tuple[Tensor, Tensor | N
         )
     masks = mask.expand(len(images), -1, -1)
     return list(zip(images, masks, strict=True))
+
+
+def _cut_out(images: Tensor, masks: Tensor) -> list[tuple[Tensor, Tensor | None]]:
+    """Each picture with what is in front in it; the whole of one in which nothing is."""
+    pairs = zip(images, masks, strict=True)
+    return [(image, mask if bool((mask > 0.5).any()) else None) for image, mask in pairs]
 
 
 def shown(entity: EncodedEntity, cls: type[io.ComfyNode]) -> io.NodeOutput:

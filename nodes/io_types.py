@@ -14,7 +14,9 @@ AdapterSocket = io.Custom("TORA2_ADAPTER")
 EncodersSocket = io.Custom("TORA2_ENCODERS")  # a tora2.encoders.entity.Encoders
 EntitySocket = io.Custom("TORA2_ENTITY")  # a tora2.encoders.entity.EncodedEntity
 TrajectoriesSocket = io.Custom("TORA2_TRAJECTORIES")  # a tora2.trajectory.TrajectoryDocument
+BackgroundRemovalSocket = io.Custom("BACKGROUND_REMOVAL")  # the host's
 ConditioningSocket = io.Custom("TORA2_CONDITIONING")
+CutOutSocket = io.Custom("TORA2_CUTOUT")  # a tora2.cutouts.CutOut
 
 
 @dataclass(frozen=True, eq=False)

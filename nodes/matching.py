@@ -9,6 +9,7 @@ import torch
 
 from ..tora2.encoders.entity import EncodedEntity
 from ..tora2.trajectory import Tracks, TrajectoryDocument
+from ..tora2.wording import Kind, find, sentence
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,53 @@ def report(matches: Sequence[Match], document: TrajectoryDocument | None, words_
     if free:
         lines.append(f"free: {_count(len(free), 'track')} ({', '.join(free)})")
     return "\n".join(lines) or "nothing: text alone"
+
+
+def checked(
+    entities: Sequence[EncodedEntity], document: TrajectoryDocument | None, prompt: str | None
+) -> list[str]:
+    """What there is to say of entities before anything is computed, a line each.
+
+    Where each word stands in the prompt, if one is given; entities that are drawn nowhere; and
+    layers with paths that no entity has. Without entities only the paths act, and there is nothing.
+
+    Args:
+        entities: as they are given to the binding.
+        document: the paths, whose entities are the editor's layers.
+        prompt: what is sampled, if it is known.
+    """
+    if not entities:
+        return []
+    lines = []
+    names = [entity.name or entity.word or f"entity {i + 1}" for i, entity in enumerate(entities)]
+    if prompt is not None:
+        places = (
+            name if name not in names[:i] else f"{name} {i + 1}" for i, name in enumerate(names)
+        )
+        words = {place: one.word for place, one in zip(places, entities, strict=True)}
+        lines += [_said(finding.kind, sentence(finding, prompt)) for finding in find(prompt, words)]
+    if document is None:
+        return lines
+    layers = [layer.name for layer in document.entities]
+    known = {_key(name) for layer in document.entities for name in (layer.id, layer.name)}
+    drawn = ", ".join(layers) or "none at all"
+    lines += [
+        f"warning: no layer of the paths is called '{name}' (there are: {drawn}), so it has no path"
+        for name in names
+        if _key(name) not in known
+    ]
+    given = {_key(name) for name in names}
+    owning = {track.entity for track in document.tracks}
+    lines += [
+        f"warning: the layer '{layer.name}' has paths but no entity with pictures"
+        for layer in document.entities
+        if layer.id in owning and given.isdisjoint({_key(layer.id), _key(layer.name)})
+    ]
+    return lines
+
+
+def _said(kind: Kind, line: str) -> str:
+    return line if kind is Kind.FOUND else f"warning: {line}"
 
 
 def _key(name: str) -> str:

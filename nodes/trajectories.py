@@ -9,10 +9,12 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..tora2.geometry import COGVIDEOX
-from ..tora2.trajectory import TrajectoryDocument, sample
-from ..tora2.trajectory.document import MAX_FRAMES, MAX_SIDE, MIN_SIDE, dumps
+from ..tora2.trajectory import TrajectoryDocument
+from ..tora2.trajectory.bridge import coordinates
+from ..tora2.trajectory.document import MAX_FRAMES, MAX_SIDE, MIN_SIDE
 from ..tora2.trajectory.formats import FORMATS, from_host, load, loads, save, to_host
-from .host import files
+from .bridging import handed
+from .host import files, notes
 from .io_types import TrajectoriesSocket
 from .validation import check_choice, refusal
 
@@ -78,7 +80,10 @@ class Tora2ImportTrajectories(io.ComfyNode):
             ],
             outputs=[
                 TrajectoriesSocket.Output(display_name="trajectories", tooltip="The paths."),
-                io.Tracks.Output(display_name="tracks", tooltip="A point for every frame."),
+                io.Tracks.Output(
+                    display_name="tracks",
+                    tooltip="A point for every frame; a path that starts late waits at its first.",
+                ),
             ],
         )
 
@@ -126,7 +131,9 @@ class Tora2ImportTrajectories(io.ComfyNode):
             document = loads(text, **canvas)
         else:
             document = load(files.input_file(file), **canvas)
-        return io.NodeOutput(document, to_host(sample(document)))
+        tracks, words = handed(document)
+        notes.tell(words)
+        return io.NodeOutput(document, to_host(tracks))
 
 
 class Tora2ExportTrajectories(io.ComfyNode):
@@ -156,9 +163,14 @@ class Tora2ExportTrajectories(io.ComfyNode):
             ],
             outputs=[
                 io.String.Output(
-                    display_name="coordinates", tooltip="The document as JSON, for other nodes."
+                    display_name="coordinates",
+                    tooltip="[[{x, y}, …], …] in pixels, a point a frame, for other nodes. Tora2 "
+                    "Tracks gives other numbers of points.",
                 ),
-                io.Tracks.Output(display_name="tracks", tooltip="A point for every frame."),
+                io.Tracks.Output(
+                    display_name="tracks",
+                    tooltip="A point for every frame; a path that starts late waits at its first.",
+                ),
             ],
         )
 
@@ -177,9 +189,9 @@ class Tora2ExportTrajectories(io.ComfyNode):
         shown = [
             {"filename": file.name, "subfolder": subfolder, "type": "output"} for file in written
         ]
-        return io.NodeOutput(
-            dumps(trajectories), to_host(sample(trajectories)), ui={"tora2_files": shown}
-        )
+        tracks, words = handed(trajectories)
+        notes.tell(words)
+        return io.NodeOutput(coordinates(tracks), to_host(tracks), ui={"tora2_files": shown})
 
 
 def _canvas(inputs: dict[str, Any]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from .fields import child, choice, integer, load_json, mapping, number, refuse, 
 from .files import regular_file
 from .trajectory import TrajectoryDocument, parse
 from .trajectory.flow import FLOW_MODES
+from .wording import spans_of
 
 VERSION = 1
 MAX_FILE = 16 * 1024 * 1024
@@ -159,19 +160,13 @@ def parse_scene(value: object, folder: str | os.PathLike[str]) -> Scene:
     )
 
 
-def occurs(word: str, prompt: str) -> bool:
-    """Whether `word` stands in `prompt` as whole words, whatever the case and spacing."""
-    parts = r"\s+".join(re.escape(part) for part in word.split())
-    return bool(parts) and re.search(rf"(?<!\w){parts}(?!\w)", prompt, re.IGNORECASE) is not None
-
-
 def _entity(value: object, path: str, prompt: str, root: Path) -> SceneEntity:
     fields = mapping(value, path, ("id", "word"), ("kind", "images", "strength"))
     identifier = fields["id"]
     if not isinstance(identifier, str) or not _IDENTIFIER.fullmatch(identifier):
         raise refuse(child(path, "id"), identifier, "1 to 64 letters, digits, _ or -")
     word = text(fields["word"], child(path, "word"), 200)
-    if not occurs(word, prompt):
+    if not spans_of(word, prompt):
         raise refuse(child(path, "word"), word, f"a word of the prompt {show(prompt)}")
     images_path = child(path, "images")
     images = sequence(fields.get("images", ()), images_path, 0, MAX_IMAGES)

@@ -20,11 +20,14 @@ import { translator } from "./editor/labels/strings.mjs";
 import { OWN } from "./editor/input/pointers.mjs";
 import { isFirst } from "./once.mjs";
 import { forcedSizes, refusedSizes, sourceOf } from "./upstream.mjs";
+import { sayer } from "./words/checking.mjs";
+import { createNotice } from "./words/notice.mjs";
 
 /** @type {ComfyApp} */
 const app = hostApp;
 const NODE = "Tora2TrajectoryEditor";
 const WIDGET = "TORA2_TRAJECTORY_DOCUMENT";
+const BINDING = "Tora2Bind";
 const INITIAL_SIZE = /** @type {[number, number]} */ ([760, 740]);
 const MIN_HEIGHT = 480;
 const LAYERS = "tora2_layers";
@@ -298,6 +301,18 @@ function language() {
 
 function followGraph() {
   for (const editor of editors) editor.follow();
+  for (const notice of notices) notice.update();
+}
+
+/** What binding nodes say of their wiring. @type {Set<ReturnType<typeof createNotice>>} */
+const notices = new Set();
+
+/** @param {LGraphNode} node */
+function watchBinding(node) {
+  const notice = createNotice(node, sayer(language()), makeRoom);
+  notices.add(notice);
+  chain(node, "onConnectionsChange", () => requestAnimationFrame(notice.update));
+  chain(node, "onRemoved", () => notices.delete(notice));
 }
 
 /** Draw as sharply as the graph's zoom asks; the page may be laid out a little after the news. */
@@ -380,6 +395,7 @@ const extension = {
     }),
   }),
   nodeCreated(node) {
+    if (node.comfyClass === BINDING) watchBinding(node);
     if (node.comfyClass !== NODE) return;
     // The stage shows what the still would, which would take its room and make the node grow.
     /** @type {any} */ (node).hideOutputImages = true;

@@ -3,16 +3,21 @@
 import copy
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tora2.trajectory import document as module
+from tora2.trajectory import sample
 from tora2.trajectory.document import (
     EASINGS,
     MAX_TEXT,
+    Camera,
+    CameraKey,
     Entity,
     Point,
     Track,
@@ -80,7 +85,7 @@ def test_defaults() -> None:
 T, P = ("tracks", 0), ("tracks", 0, "points")
 REFUSED: list[tuple[tuple[str | int, ...], object, str]] = [
     (("version",), REMOVED, "no key 'version'"),
-    (("version",), 2, "version is 2.*newer Tora2"),
+    (("version",), 3, "version is 3.*newer Tora2"),
     (("version",), -1, "version is -1"),
     (("version",), True, "version is True"),
     (("version",), "1", "version is '1'"),
@@ -252,12 +257,126 @@ def documents(draw: st.DrawFn) -> TrajectoryDocument:
     )
 
 
-@settings(max_examples=80, deadline=None)
-@given(documents())
+@st.composite
+def newer_documents(draw: st.DrawFn) -> TrajectoryDocument:
+    """Documents that may use what version 2 adds, or nothing of it."""
+    document = draw(documents())
+    pair = st.tuples(st.floats(-16, 16), st.floats(-16, 16))
+    unit = st.floats(0, 1)
+    easing = st.sampled_from(EASINGS) | st.tuples(unit, unit, unit, unit)
+    tracks = []
+    for track in document.tracks:
+        points = tuple(
+            replace(
+                point,
+                scale=draw(st.none() | st.floats(0.01, 100)),
+                arrive=draw(st.none() | pair),
+                leave=draw(st.none() | pair),
+            )
+            for point in track.points
+        )
+        edges = sorted(draw(st.sets(st.integers(0, document.frames - 1), max_size=6)))
+        new = {
+            "points": points,
+            "easing": draw(easing),
+            "before": draw(st.sampled_from(module.OUTSIDE)),
+            "after": draw(st.sampled_from(module.OUTSIDE)),
+            "hidden": tuple(zip(edges[::2], edges[1::2], strict=False)),
+            "tension": draw(st.floats(-1, 1)),
+            "name": draw(st.none() | st.just("a hop")),
+            "group": draw(st.none() | st.just("g1")),
+        }
+        chosen = draw(st.sets(st.sampled_from(sorted(new))))
+        tracks.append(replace(track, **{key: new[key] for key in chosen}))
+    times = sorted(draw(st.sets(st.integers(0, document.frames - 1), min_size=1, max_size=3)))
+    keys = tuple(
+        CameraKey(time, *draw(pair), draw(st.floats(0.05, 20)), draw(st.floats(-3600, 3600)))
+        for time in times
+    )
+    camera = draw(st.none() | st.builds(Camera, st.just(keys), easing))
+    return replace(document, tracks=tuple(tracks), camera=camera)
+
+
+@settings(max_examples=50, deadline=None)
+@given(documents() | newer_documents())
 def test_round_trip(document: TrajectoryDocument) -> None:
     assert parse(to_dict(document)) == document
     assert parse(dumps(document)) == document
     assert parse(dumps(document).encode()) == document
+
+
+@settings(max_examples=40, deadline=None)
+@given(documents())
+def test_version_1_is_version_2_that_says_nothing_new(document: TrajectoryDocument) -> None:
+    value = to_dict(document)
+    assert value["version"] == 1
+    migrated = parse(value | {"version": 2})
+    assert migrated == parse(value) == document
+    old, new = sample(document), sample(migrated)
+    assert torch.equal(old.points, new.points) and torch.equal(old.visible, new.visible)
+    assert torch.equal(new.scale, torch.ones_like(new.scale))
+    for row, track in enumerate(document.tracks):
+        seen = [track.start <= frame <= track.end for frame in range(document.frames)]
+        assert new.visible[row].tolist() == seen
+    assert to_dict(migrated) == value
+
+
+@settings(max_examples=30, deadline=None)
+@given(newer_documents())
+def test_back_to_version_1(document: TrajectoryDocument) -> None:
+    """What version 1 can say is written as version 1; the rest is left out on request only."""
+    value = to_dict(document)
+    plain = replace(document, camera=None, tracks=tuple(map(as_version_1, document.tracks)))
+    assert (value["version"] == 1) == (document == plain)
+    old = to_dict(plain)
+    assert old["version"] == 1
+    assert [track.points[0].x for track in parse(old).tracks] == [
+        track.points[0].x for track in document.tracks
+    ]
+    if value["version"] == 2:
+        with pytest.raises(ValueError, match=r"version 2|easing|tracks|camera"):
+            parse(value | {"version": 1})
+
+
+def as_version_1(track: Track) -> Track:
+    points = tuple(Point(point.x, point.y, point.frame) for point in track.points)
+    easing = track.easing if isinstance(track.easing, str) else "linear"
+    return Track(track.id, points, track.start, track.end, track.entity, track.curve, easing)
+
+
+NEWER: list[tuple[tuple[str | int, ...], object, str]] = [
+    ((*P, 1, "scale"), 0, r"points\[1\]\.scale is 0, expected a number from 0\.01 to 100"),
+    ((*P, 1, "scale"), float("nan"), r"points\[1\]\.scale is nan"),
+    ((*P, 1, "scale"), -1, r"points\[1\]\.scale is -1"),
+    ((*P, 1, "leave"), [0.1], r"points\[1\]\.leave has 1 items"),
+    ((*P, 1, "arrive"), [0.1, "0"], r"points\[1\]\.arrive\[1\] is '0'"),
+    ((*T, "before"), "here", r"tracks\[0\]\.before is 'here', expected one of absent, wait"),
+    ((*T, "after"), None, r"tracks\[0\]\.after is None"),
+    ((*T, "hidden"), [[3, 2]], r"hidden\[0\]\[1\] is 2, expected an integer from 3 to 48"),
+    ((*T, "hidden"), [[1, 4], [4, 5]], r"hidden\[1\]\[0\] is 4, expected an integer from 5"),
+    ((*T, "hidden"), [[1]], r"hidden\[0\] has 1 items"),
+    ((*T, "tension"), 2, r"tension is 2, expected a number from -1 to 1"),
+    ((*T, "name"), "", r"name is '', expected a text of 1 to 80"),
+    ((*T, "group"), "a b", r"group is 'a b', expected 1 to 64 letters"),
+    ((*T, "easing"), [0, 0, 1], r"easing has 3 items"),
+    ((*T, "easing"), [0, 0, 1, 1.5], r"easing\[3\] is 1.5, expected a number from 0 to 1"),
+    (("camera",), {"keys": []}, r"camera\.keys has 0 items"),
+    (("camera",), {"keys": [{"frame": 49}]}, r"camera\.keys\[0\]\.frame is 49"),
+    (("camera",), {"keys": [{"frame": 1}, {"frame": 1}]}, r"keys\[1\]\.frame is 1, expected"),
+    (("camera",), {"keys": [{"frame": 1, "zoom": 0}]}, r"zoom is 0, expected a number from 0\.05"),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"), NEWER, ids=[str(index) for index in range(len(NEWER))]
+)
+def test_refuses_what_version_2_does_not_mean(
+    path: tuple[str | int, ...], value: object, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse(changed(path, value) | {"version": 2})
+    with pytest.raises(ValueError, match=r"unknown key|easing is"):
+        parse(changed(path, value))
 
 
 @settings(max_examples=200, deadline=None)

@@ -74,13 +74,19 @@ def test_shared_cases(case: dict[str, Any]) -> None:
     expected = torch.tensor(case["points"]).reshape(tracks.points.shape)
     assert (tracks.points - expected).abs().amax() < 0.01 if expected.numel() else True
     assert tracks.visible.tolist() == case["visible"]
+    torch.testing.assert_close(
+        tracks.scale,
+        torch.tensor(case["scale"]) if "scale" in case else torch.ones_like(tracks.scale),
+        atol=1e-5,
+        rtol=1e-5,
+    )
 
 
 def test_the_cases_are_the_ones_their_script_makes() -> None:
     script = make_cases()
     written = {case["name"]: case["document"] for case in CASES}
     assert written == dict(script.cases())
-    assert len(written) >= 200
+    assert len(written) >= 300
 
 
 coordinates = st.floats(-300, 300, allow_nan=False).map(lambda value: round(value, 2))

@@ -121,6 +121,7 @@ def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         (base / name).mkdir()
     (base / "custom_nodes" / "tora2").symlink_to(REPOSITORY)
     _stand_ins(base)
+    _public_shapes(base, comfyui)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -180,6 +181,15 @@ def _stand_ins(base: Path) -> None:
         },
         folders["loras"] / "style.safetensors",
     )
+
+
+def _public_shapes(base: Path, comfyui: Path) -> None:
+    """Random weights of public models' shapes, which the host must detect by itself."""
+    config = json.loads((TINY / "text_encoder" / "config.json").read_text())
+    script = REPOSITORY / "tests" / "fixtures" / "make_small_checkpoints.py"
+    arguments = [str(script), str(base / "models"), str(config["d_model"])]
+    environment = os.environ | {"COMFYUI_PATH": str(comfyui)}
+    subprocess.run([sys.executable, *arguments], env=environment, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")

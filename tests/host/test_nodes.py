@@ -220,7 +220,10 @@ def test_export_stays_in_the_output_folder(host: Any, pack: builders.Pack) -> No
         for file in made.ui["tora2_files"]:
             path = Path(folder_paths.get_output_directory()) / file["subfolder"] / file["filename"]
             assert path.is_file() and path.stat().st_size
-    assert pack("tora2.trajectory").parse(made.result[0]) == document(pack)
+    points = made.result[1]["track_path"]
+    assert [[point["x"] for point in path] for path in json.loads(made.result[0])] == [
+        pytest.approx(points[:, 0, 0].tolist())
+    ]
 
 
 def test_overlay_draws_and_keeps_the_rest(host: Any, pack: builders.Pack) -> None:
@@ -266,6 +269,25 @@ def test_bind_says_what_is_missing(host: Any, pack: builders.Pack) -> None:
     bound, report, flow = node.execute(loaded, document(pack, tracks=[])).result
     assert bound.size is None and bound.conditioning.features is None
     assert report == "nothing: text alone" and flow.min() == 1
+
+
+def test_bind_looks_for_the_words_in_the_prompt(host: Any, pack: builders.Pack) -> None:
+    checked = pack("nodes.matching").checked
+    entity = pack("tora2.encoders.entity").EncodedEntity
+    drawn = document(pack)
+    name = drawn.entities[0].name
+    good, lost = entity(word=name), entity(word="robot", name="hero")
+    lines = checked([good, lost], drawn, f"a {name} meets robots")
+    assert lines[0] == f"'{name}' is in the prompt: “a [{name}] meets robots”"
+    assert lines[1].startswith("warning: 'robot' (hero) is in the prompt only as a plural")
+    assert lines[2] == (
+        f"warning: no layer of the paths is called 'hero' (there are: {name}), so it has no path"
+    )
+    (line,) = checked([good], drawn, None) or [""]
+    assert line == ""
+    (line,) = checked([entity(word="owl")], drawn, None)[1:]
+    assert line == f"warning: the layer '{name}' has paths but no entity with pictures"
+    assert checked([], drawn, "nobody") == []
 
 
 def test_loading_from_the_folders(

@@ -12,7 +12,7 @@ import { handleKey, KEYS } from "../../web/editor/controller/keyboard.mjs";
 import { ICONS } from "../../web/editor/labels/icons.mjs";
 import { translator } from "../../web/editor/labels/strings.mjs";
 import { Store } from "../../web/editor/model/store.mjs";
-import { documentOf } from "./support.mjs";
+import { documentOf, track } from "./support.mjs";
 
 const t = translator("en");
 const HELP = readFileSync(
@@ -23,7 +23,7 @@ const HELP = readFileSync(
 /** Actions that note what is asked of the editor. */
 function setup(state = {}) {
   const store = new Store(() => {});
-  store.load(documentOf(), { tool: "select", ...state });
+  store.load(documentOf({ tracks: [track({ group: "g1" })] }), { tool: "select", ...state });
   const asked = [];
   const names = ["undo", "redo", "paste", "zoom", "fit", "escape"];
   const toggles = ["toggleFullscreen", "toggleSide", "toggleShortcuts"];

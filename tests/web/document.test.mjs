@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { emptyDocument, LIMITS, parse } from "../../web/editor/model/document.mjs";
+import { emptyDocument, LIMITS, parse, versioned } from "../../web/editor/model/document.mjs";
 import { read } from "../../web/editor/formats/reading.mjs";
 import { documentOf, track } from "./support.mjs";
 
@@ -98,8 +99,43 @@ test("version 0 migrates from pixels", () => {
 });
 
 test("a newer version shows what it can, or nothing", () => {
-  const newer = { ...documentOf(), version: 2, mood: "blue" };
+  const newer = { ...documentOf(), version: 3, mood: "blue" };
   newer.tracks = [{ ...track(), layer: 3 }];
-  assert.deepEqual(read(newer), { kind: "newer", version: 2, document: documentOf() });
-  assert.deepEqual(read({ version: 3 }), { kind: "newer", version: 3, document: null });
+  assert.deepEqual(read(newer), { kind: "newer", version: 3, document: documentOf() });
+  newer.tracks[0].name = "hop";
+  const named = documentOf({ version: 2, tracks: [track({ name: "hop" })] });
+  assert.deepEqual(read(newer).document, named);
+  assert.deepEqual(read({ version: 4 }), { kind: "newer", version: 4, document: null });
+});
+
+const corpus = JSON.parse(
+  readFileSync(new URL("../fixtures/trajectory_cases.json", import.meta.url), "utf8"),
+).cases.map(({ document }) => document);
+
+test("version 1 is version 2 that says nothing new, and is written as version 1", () => {
+  const first = corpus.filter(({ version }) => version === 1);
+  assert.ok(first.length >= 200);
+  for (const document of first) {
+    const doc = parse(document);
+    assert.equal(doc.version, 1);
+    assert.deepEqual(parse({ ...document, version: 2 }), doc);
+  }
+});
+
+test("version 2 comes back as it was; without what is new it is version 1", () => {
+  const second = corpus.filter(({ version }) => version === 2);
+  assert.ok(second.length >= 80);
+  for (const document of second) {
+    const doc = parse(document);
+    assert.deepEqual(parse(JSON.parse(JSON.stringify(doc))), doc);
+    if (doc.version === 2) assert.notEqual(read({ ...doc, version: 1 }).kind, "document");
+    const { camera, ...plain } = doc;
+    plain.tracks = doc.tracks.map(({ id, entity, curve, points, start, end, easing }) => ({
+      ...{ id, entity, curve, start, end, easing: typeof easing === "string" ? easing : "linear" },
+      points: points.map(({ x, y, frame }) => (frame === undefined ? { x, y } : { x, y, frame })),
+    }));
+    const old = versioned(plain);
+    assert.equal(old.version, 1);
+    assert.deepEqual(parse(old), old);
+  }
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
+import { filmed } from "../../web/editor/model/camera.mjs";
 import { parse } from "../../web/editor/model/document.mjs";
 import {
   frameAtLength,
@@ -15,13 +16,15 @@ const cases = JSON.parse(
 ).cases;
 
 test("the preview is what Python samples, to 0.01 px", () => {
-  assert.ok(cases.length >= 200);
-  for (const { name, document, points, visible } of cases) {
+  assert.ok(cases.length >= 300);
+  for (const { name, document, points, visible, scale } of cases) {
     const doc = parse(document);
     assert.equal(doc.tracks.length, points.length, name);
     doc.tracks.forEach((track, n) => {
-      const { x, y } = sampleTrack(track, doc);
+      const { x, y, scale: sizes } = filmed(track, doc);
       for (let f = 0; f < doc.frames; f++) {
+        const size = scale ? scale[n][f] : 1;
+        assert.ok(Math.abs(sizes[f] - size) < 1e-5 * size, `${name}: track ${n}, size at ${f}`);
         const off = Math.hypot(x[f] - points[n][f][0], y[f] - points[n][f][1]);
         assert.ok(off < 0.01, `${name}: track ${n}, frame ${f} is ${off} px off`);
         assert.equal(visibleAt(track, f), visible[n][f], `${name}: track ${n}, frame ${f}`);

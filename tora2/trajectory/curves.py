@@ -27,29 +27,37 @@ class Polyline:
         return np.stack(columns, axis=-1)
 
 
-def polyline(points: Array, curve: str) -> Polyline:
+def polyline(
+    points: Array, curve: str, tension: float = 0.0, handles: Array | None = None
+) -> Polyline:
     """Flatten the curve through control points.
 
     Args:
         points: [n, 2] control points in pixels (x, y), n >= 1.
         curve: `linear` or `spline` (centripetal Catmull-Rom).
+        tension: of a spline; its tangents are multiplied by 1 - tension, so that 1 is straight.
+        handles: [n, 2, 2] where each point's Bezier handles lie from it, in pixels: the one on the
+            side it is reached from, and the one on the side it is left to. NaN where the spline
+            decides.
     """
     vertices, index = points, np.arange(len(points))
-    if curve == "spline" and len(points) > 2:
-        vertices, index = _spline(points)
+    if curve == "spline" and (len(points) > 2 or (handles is not None and len(points) > 1)):
+        vertices, index = _spline(points, tension, handles)
     steps = np.hypot(*np.diff(vertices, axis=0).T)
     lengths = np.concatenate([[0.0], np.cumsum(steps)])
     return Polyline(vertices, lengths, lengths[index])
 
 
-def _spline(points: Array) -> tuple[Array, npt.NDArray[np.int64]]:
+def _spline(
+    points: Array, tension: float, handles: Array | None
+) -> tuple[Array, npt.NDArray[np.int64]]:
     """Centripetal Catmull-Rom through [n, 2] points: vertices and each point's index among them.
 
     Every segment is flattened at equal steps of its knot parameter. The pyramid of Barry and
     Goldman ("A recursive evaluation algorithm for a class of Catmull-Rom splines", 1988) is
     evaluated as the cubic Hermite polynomial it equals, in a fifth of the time. The end points get
     a phantom neighbour by reflection, and so does a segment beside a coincident pair, which itself
-    adds only its end.
+    adds only its end. A handle is a third of the tangent that it takes the place of.
     """
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
     p1, p2 = points[:-1], points[1:]
@@ -57,13 +65,17 @@ def _spline(points: Array) -> tuple[Array, npt.NDArray[np.int64]]:
     p3 = np.concatenate([points[2:], 2 * points[-1:] - points[-2:-1]])
     moving = steps >= COINCIDENT
     p0, p1, p2, p3 = p0[moving], p1[moving], p2[moving], p3[moving]
+    bent = None if handles is None else 3 * handles
+    given = None if bent is None else (bent[:-1, 1][moving], -bent[1:, 0][moving])
     p0 = np.where(_knot(p0, p1) < COINCIDENT, 2 * p1 - p2, p0)
     p3 = np.where(_knot(p2, p3) < COINCIDENT, 2 * p2 - p1, p3)
 
     counts = np.where(moving, STEPS, 1)
     index = np.concatenate([[0], np.cumsum(counts)])
     vertices = np.empty((2, index[-1] + 1))  # by axis, so that each is one stretch of memory
-    vertices[:, 1:][:, np.repeat(moving, counts)] = _segments(p0, p1, p2, p3).reshape(2, -1)
+    vertices[:, 1:][:, np.repeat(moving, counts)] = _segments(
+        p0, p1, p2, p3, tension, given
+    ).reshape(2, -1)
     vertices[:, index] = points.T
     return vertices.T, index
 
@@ -74,12 +86,27 @@ def _knot(start: Array, end: Array) -> Array:
     return interval
 
 
-def _segments(p0: Array, p1: Array, p2: Array, p3: Array) -> Array:
-    """Vertices [2, S, STEPS] after p1 and up to p2 of segments [S, 2] with neighbours p0 and p3."""
+def _segments(
+    p0: Array,
+    p1: Array,
+    p2: Array,
+    p3: Array,
+    tension: float,
+    given: tuple[Array, Array] | None,
+) -> Array:
+    """Vertices [2, S, STEPS] after p1 and up to p2 of segments [S, 2] with neighbours p0 and p3.
+
+    `given` are tangents [S, 2] at p1 and at p2 that the user has set; NaN where there is none.
+    """
     before, here, after = _knot(p0, p1), _knot(p1, p2), _knot(p2, p3)
     chord = p2 - p1
     leaving = here * ((p1 - p0) / before - (p2 - p0) / (before + here)) + chord
     arriving = here * ((p3 - p2) / after - (p3 - p1) / (here + after)) + chord
+    if tension:
+        leaving, arriving = (1 - tension) * leaving, (1 - tension) * arriving
+    if given is not None:
+        leaving = np.where(np.isnan(given[0]), leaving, given[0])
+        arriving = np.where(np.isnan(given[1]), arriving, given[1])
     u = np.arange(1, STEPS + 1) / STEPS
     result = np.empty((2, len(p1), STEPS))
     result[:] = (leaving + arriving - 2 * chord).T[..., None]

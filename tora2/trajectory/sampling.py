@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .camera import filmed
 from .curves import Array, polyline
 from .document import Track, TrajectoryDocument
-from .timing import lengths_over_time
+from .timing import progress_of, scale_over_time
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +27,8 @@ class Tracks:
         width: width of the frame in pixels.
         height: height of the frame in pixels.
         frames: T.
+        scale: [N, T] float32, how large the entity is, 1 for as large as its picture or box; ones
+            where none is given. Tora's flow does not know it.
     """
 
     points: Tensor
@@ -33,6 +37,7 @@ class Tracks:
     width: int
     height: int
     frames: int
+    scale: Tensor = None  # type: ignore[assignment]  # ones, as soon as the shape is known
 
     def __post_init__(self) -> None:
         shapes = tuple(tuple(part.shape) for part in (self.points, self.visible, self.entity))
@@ -42,6 +47,11 @@ class Tracks:
                 f"points, visible, entity have shapes {shapes}, "
                 f"expected [N, {self.frames}, 2], [N, {self.frames}], [N]"
             )
+        if self.scale is None:
+            object.__setattr__(self, "scale", torch.ones(count, self.frames).to(self.points))
+        if self.scale.shape != (count, self.frames):
+            shape = tuple(self.scale.shape)
+            raise ValueError(f"scale has the shape {shape}, expected [{count}, {self.frames}]")
 
 
 def sample(document: TrajectoryDocument) -> Tracks:
@@ -54,9 +64,13 @@ def sample(document: TrajectoryDocument) -> Tracks:
     size = np.array([document.width, document.height], dtype=np.float64)
     points = np.empty((count, frames, 2))
     visible = np.empty((count, frames), dtype=bool)
+    scale = np.empty((count, frames))
     for row, track in enumerate(document.tracks):
-        points[row] = _positions(track, size, frames)
-        visible[row] = (np.arange(frames) >= track.start) & (np.arange(frames) <= track.end)
+        points[row], scale[row] = _positions(track, size, frames)
+        visible[row] = _visible(track, frames)
+    if document.camera is not None:
+        points, zoom = filmed(points, document.camera, size, frames)
+        scale *= zoom
     index = {entity.id: place for place, entity in enumerate(document.entities)}
     owners = [-1 if track.entity is None else index[track.entity] for track in document.tracks]
     return Tracks(
@@ -66,10 +80,34 @@ def sample(document: TrajectoryDocument) -> Tracks:
         width=document.width,
         height=document.height,
         frames=frames,
+        scale=torch.from_numpy(scale).float(),
     )
 
 
-def _positions(track: Track, size: Array, frames: int) -> Array:
+def _positions(track: Track, size: Array, frames: int) -> tuple[Array, Array]:
+    """Places [T, 2] in pixels and sizes [T] at every frame."""
     control = np.array([(point.x, point.y) for point in track.points]) * size
-    line = polyline(control, track.curve)
-    return line.at(lengths_over_time(track, line.control_lengths, frames))
+    line = polyline(control, track.curve, track.tension, _handles(track, size))
+    now = progress_of(track, frames)
+    places = line.at(now.of(line.control_lengths[now.key_points]))
+    return places, scale_over_time(track, line.control_lengths, now)
+
+
+def _handles(track: Track, size: Array) -> Array | None:
+    """Bezier handles [n, 2, 2] in pixels, NaN where a point has none; None where no point has."""
+    if all(point.arrive is None and point.leave is None for point in track.points):
+        return None
+    none = (np.nan, np.nan)
+    return np.array([(p.arrive or none, p.leave or none) for p in track.points]) * size
+
+
+def _visible(track: Track, frames: int) -> npt.NDArray[np.bool_]:
+    frame = np.arange(frames)
+    result: npt.NDArray[np.bool_] = (frame >= track.start) & (frame <= track.end)
+    if track.before == "wait":
+        result |= frame < track.start
+    if track.after == "wait":
+        result |= frame > track.end
+    for first, last in track.hidden:
+        result[first : last + 1] = False
+    return result

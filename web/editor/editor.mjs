@@ -20,7 +20,9 @@
  *   setFit(fit: import("./model/fitting.mjs").Fit): void,
  *   saveLayers(layers: Layers): void,
  *   lend(file: File): Promise<string | null>,
- * }} Port
+ *   portraits?(): Record<string, string>,
+ *   library?: import("./panels/shelf.mjs").Storage,
+ * }} Port `portraits`: addresses of the entities' pictures, by name in small letters
  */
 import { finish } from "./controller/edits.mjs";
 import { StageController } from "./controller/stagecontrol.mjs";
@@ -31,10 +33,14 @@ import { motionOf } from "./model/motion.mjs";
 import { Store } from "./model/store.mjs";
 import { resized } from "./model/timing.mjs";
 import { fit, fitAll } from "./model/viewport.mjs";
+import { createCamera } from "./panels/camera.mjs";
+import { createContext } from "./panels/context.mjs";
 import { createFullscreen } from "./panels/fullscreen.mjs";
 import { createInspector } from "./panels/inspector.mjs";
 import { createLayers } from "./panels/layers.mjs";
 import { createMenu } from "./panels/menu.mjs";
+import { createMotion } from "./panels/motion.mjs";
+import { createShelf } from "./panels/shelf.mjs";
 import { createShortcuts } from "./panels/shortcuts.mjs";
 import { createStatus } from "./panels/status.mjs";
 import { createToolbar } from "./panels/toolbar.mjs";
@@ -81,13 +87,34 @@ export class Editor {
     this.fitted = null;
     this.paths = new PathLayer(() => el("canvas"));
     this.controller = new StageController(store, () => this.view());
+    this.controller.masks = () => this.background.cells(store.state.doc, store.state.frame);
+    /** Pictures of entities that were dropped on them, by id. @type {Map<string, string>} */
+    this.dropped = new Map();
+    this.shelf = createShelf(
+      () => this.port.library,
+      t,
+      () => this.redraw(),
+    );
+    this.camera = createCamera(store, t);
+    this.motion = createMotion(store, t, this.shelf);
+    this.context = createContext(this, () => this.element);
     this.fullscreen = createFullscreen(() => this.element);
     this.shortcuts = createShortcuts(t);
     this.status = createStatus(store, t, () => this.port.refused());
     this.menu = createMenu(this);
-    this.toolbar = createToolbar(this, t, (button) => this.menu.toggle(button));
+    this.toolbar = createToolbar(
+      this,
+      t,
+      (button) => this.menu.toggle(button),
+      () => this.openCamera(),
+    );
     this.layers = createLayers(store, t);
-    this.inspector = createInspector(store, t, () => this.port.forced());
+    this.inspector = createInspector(
+      store,
+      t,
+      () => this.port.forced(),
+      () => this.openMotion(),
+    );
     this.transport = createTransport(this, t, this.status.element);
     this.side = el("div", { class: "tora2-side" }, this.layers.element);
     this.element = el(
@@ -98,12 +125,20 @@ export class Editor {
       el(
         "div",
         { class: "tora2-body" },
-        el("div", { class: "tora2-stage" }, this.canvas),
+        el(
+          "div",
+          { class: "tora2-stage" },
+          this.canvas,
+          this.camera.element,
+          this.motion.element,
+          this.shelf.element,
+        ),
         this.side,
       ),
       this.inspector.element,
       this.transport.element,
       this.menu.element,
+      this.context.element,
       this.shortcuts.element,
     );
     /** The size of the canvas when it was drawn last. @type {import("./view/canvas.mjs").Size | null} */
@@ -212,7 +247,8 @@ export class Editor {
     if (context) {
       const busy = backdrop.picture !== null || backdrop.tint !== null;
       const hint = state.doc.tracks.length || state.readOnly ? "" : this.t("hintEmpty");
-      paintStage({ context, state, view, theme, busy, hint }, size, backdrop, motion, this.paths);
+      const portraits = this.portraits();
+      paintStage({ context, state, view, theme, busy, hint, portraits }, size, backdrop, motion, this.paths);
     }
     if (strip) this.transport.paint(strip, theme, motion);
     this.update(motion.heavy);
@@ -227,6 +263,45 @@ export class Editor {
     if (heavy) return;
     this.inspector.update();
     this.status.update();
+    this.motion.update();
+    this.camera.update();
+  }
+
+  /** The pictures of the entities, as far as they are known and loaded. */
+  portraits() {
+    const { doc, sizes } = this.store.state;
+    const known = sizes ? (this.port.portraits?.() ?? {}) : {};
+    return (/** @type {import("./model/types.mjs").Track} */ { entity }) => {
+      const owner = doc.entities.find(({ id }) => id === entity);
+      const url = owner && (this.dropped.get(owner.id) ?? known[owner.name.toLowerCase()]);
+      return url ? this.background.picture(url) : null;
+    };
+  }
+
+  /** Show a picture of an entity's along its paths. @param {string} id @param {File} file */
+  portray(id, file) {
+    const before = this.dropped.get(id);
+    if (before) URL.revokeObjectURL(before);
+    this.dropped.set(id, URL.createObjectURL(file));
+    this.store.set({ sizes: true });
+  }
+
+  openMotion() {
+    this.camera.close();
+    void this.shelf.open();
+    this.motion.toggle();
+    this.update();
+  }
+
+  openCamera() {
+    this.motion.close();
+    this.camera.toggle();
+    this.update();
+  }
+
+  /** @param {string} id */
+  nameTrack(id) {
+    this.layers.nameTrack(id);
   }
 
   /** Fill the panels for the first time when the page has a moment: a graph may open many editors. */
@@ -272,9 +347,15 @@ export class Editor {
   escape() {
     const { controller, menu, shortcuts, store, fullscreen, canvas } = this;
     if (controller.gesture) controller.cancel();
-    else if (menu.close() || shortcuts.close()) canvas.focus();
+    else if (menu.close() || shortcuts.close() || this.closeFloating()) canvas.focus();
     else if (store.state.drawing || store.state.selection.size) finish(store);
     else fullscreen.leave();
+  }
+
+  closeFloating() {
+    return (
+      this.context.close() || this.shelf.close() || this.motion.close() || this.camera.close()
+    );
   }
 
   toggleFullscreen() {
@@ -295,6 +376,7 @@ export class Editor {
     this.store.set({ playing: false });
     this.fullscreen.leave();
     this.background.clear();
+    for (const url of this.dropped.values()) URL.revokeObjectURL(url);
     this.disconnect();
     this.element.remove(); // the host may keep the node's widget, and with it all that is in it
   }

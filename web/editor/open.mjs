@@ -11,6 +11,7 @@ import { listenToClipboard } from "./input/clipboard.mjs";
 import { createClock } from "./input/clock.mjs";
 import { listenToDrops } from "./input/files.mjs";
 import { listen } from "./input/pointers.mjs";
+import { allPoints } from "./model/selection.mjs";
 import { panned, zoomed } from "./model/viewport.mjs";
 import { followTheme } from "./view/theme.mjs";
 
@@ -53,11 +54,14 @@ function connect(editor) {
   canvas.addEventListener("pointerdown", () => canvas.focus({ preventScroll: true }));
   element.addEventListener("pointerdown", (event) => {
     editor.menu.dismiss(event.target);
+    editor.context.dismiss(event.target);
     event.stopPropagation();
   });
   element.addEventListener("contextmenu", (event) => {
     event.stopPropagation(); // the node's menu, which removes it, is not meant
-    if (!isTyping(event.target)) event.preventDefault();
+    if (isTyping(event.target)) return;
+    event.preventDefault();
+    askAt(editor, event);
   });
   element.addEventListener("click", (event) => refocus(editor, event));
   element.addEventListener("keydown", (event) => key(editor, event));
@@ -78,6 +82,34 @@ function connect(editor) {
     widened.disconnect();
     unfollow();
   };
+}
+
+/**
+ * The menu of what lies under the pointer: it is selected first, unless it is.
+ * @param {Editor} editor
+ * @param {MouseEvent} event
+ */
+function askAt(editor, event) {
+  const { target } = event;
+  if (!(target instanceof Element) || target.closest(".tora2-menu, .tora2-floating")) return;
+  const { canvas, controller, store, transport } = editor;
+  const row = target.closest("[data-track]");
+  if (target === canvas) {
+    const box = canvas.getBoundingClientRect();
+    const zoom = box.width / canvas.clientWidth || 1;
+    const css = { x: (event.clientX - box.left) / zoom, y: (event.clientY - box.top) / zoom };
+    if (!controller.choose({ css, pointer: "mouse", zoom })) return;
+  } else if (target === transport.canvas) {
+    transport.choose(event);
+  } else if (row instanceof HTMLElement) {
+    const track = store.state.doc.tracks.find(({ id }) => id === row.dataset.track);
+    if (track && !store.state.selection.has(track.id)) {
+      store.set({ selection: new Map([[track.id, allPoints(track)]]), entity: track.entity });
+    }
+  } else {
+    return;
+  }
+  editor.context.open(event);
 }
 
 /** After a click on a button or a row the keys belong to the stage. @param {Editor} editor @param {MouseEvent} event */

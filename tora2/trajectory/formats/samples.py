@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...fields import sequence
-from ..document import GRID, MAX_TRACKS, VERSION, TrajectoryDocument, parse
+from ..document import GRID, MAX_TRACKS, TrajectoryDocument, parse
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def from_runs(runs: Iterable[Run], frames: int, size: tuple[int, int]) -> Trajec
     ]
     return parse(
         {
-            "version": VERSION,
+            "version": 1,
             "width": width,
             "height": height,
             "frames": GRID.rounded_frames(frames),

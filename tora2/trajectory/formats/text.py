@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ...fields import child, finite, integer, load_json, mapping, sequence, show
-from ..document import MAX_FRAMES, MAX_TRACKS, VERSION, TrajectoryDocument, parse
+from ..document import MAX_FRAMES, MAX_TRACKS, TrajectoryDocument, parse
 from ..sampling import Tracks
 from ..tora import CANVAS, schedule
 from .lines import lines
@@ -67,7 +67,7 @@ def from_tora(
         tracks.append({"id": f"t{number}", "curve": "linear", "points": rows})
     return parse(
         {
-            "version": VERSION,
+            "version": 1,
             "width": size[1],
             "height": size[0],
             "frames": frames,

@@ -13,13 +13,19 @@ import { simplify } from "../model/geometry.mjs";
 import { editableSelection, isEditable } from "../model/layers.mjs";
 import { extract, merge } from "../model/merging.mjs";
 import { NOTHING, onlyPoint, wholeTracks } from "../model/selection.mjs";
-import { reversed, setKey, shifted, withRange } from "../model/timing.mjs";
+import { grouped, rigid } from "../model/groups.mjs";
+import { cellsOf, connected, inverted, spread } from "../model/spreading.mjs";
+import { tangentsAt } from "../model/geometry.mjs";
+import { bends } from "../model/sampling.mjs";
+import { reversed, setKey, shifted, timed, timingOf, withRange } from "../model/timing.mjs";
 import {
   addTrack,
   insertPoint,
   mapTracks,
   movePoints,
+  patchPoints,
   removePoints,
+  trackById,
   transformPoints,
   updateTracks,
 } from "../model/tracks.mjs";
@@ -39,6 +45,11 @@ const STEP = 0.06;
 export function chosen({ state }) {
   const selection = editableSelection(state);
   return state.doc.tracks.filter((track) => selection.has(track.id)).map((track) => track.id);
+}
+
+/** @param {State} state */
+export function firstChosen({ doc, selection }) {
+  return doc.tracks.find((track) => selection.has(track.id));
 }
 
 /** @param {Store} store */
@@ -174,6 +185,136 @@ export function addPoint(store) {
   });
 }
 
+/** The size of the entity at the selected points, or none of their own. @param {Store} store @param {number | null} scale */
+export function resize(store, scale) {
+  const selection = editableSelection(store.state);
+  if (!selection.size) return;
+  store.edit(
+    patchPoints(store.state.doc, selection, ({ scale: _, ...point }) =>
+      scale === null ? point : { ...point, scale },
+    ),
+  );
+}
+
+/** Give the selected points Bezier handles where the spline runs now, or take them away. @param {Store} store */
+export function toggleHandles(store) {
+  const { doc } = store.state;
+  const selection = editableSelection(store.state);
+  const bent = hasHandles(store.state);
+  const { width, height } = doc;
+  store.edit(
+    patchPoints(doc, selection, ({ arrive, leave, ...point }, index, track) => {
+      if (bent || track.points.length < 2) return point;
+      const tangents = tangentsAt(bends(track, width, height), index, track.tension);
+      return {
+        ...point,
+        ...(tangents.arrive && { arrive: fractions(tangents.arrive, doc) }),
+        ...(tangents.leave && { leave: fractions(tangents.leave, doc) }),
+      };
+    }),
+  );
+}
+
+/** @param {[number, number]} px @param {Doc} doc @returns {[number, number]} */
+function fractions([x, y], { width, height }) {
+  return [x / width, y / height];
+}
+
+/** Whether a selected point has handles. @param {State} state */
+export function hasHandles(state) {
+  return state.doc.tracks.some((track) =>
+    [...(state.selection.get(track.id) ?? [])].some(
+      (i) => track.points[i].arrive || track.points[i].leave,
+    ),
+  );
+}
+
+/** The timing that was copied last, of all editors of the page. @type {import("../model/timing.mjs").Timing | null} */
+let copied = null;
+
+/** @param {Store} store */
+export function copyTiming(store) {
+  const track = trackById(store.state.doc, chosen(store)[0]);
+  if (track) copied = timingOf(track);
+  store.set({}); // it can be pasted now
+}
+
+/** @param {Store} store */
+export function pasteTiming(store) {
+  const { doc } = store.state;
+  const timing = copied;
+  if (timing) store.edit(mapTracks(doc, chosen(store), (t) => timed(t, timing, doc.frames)));
+}
+
+/** Whether there is a timing to paste. */
+export function hasTiming() {
+  return copied !== null;
+}
+
+/** Wait, or be absent, outside the time of the selected tracks. @param {Store} store @param {"before" | "after"} side */
+export function toggleWaiting(store, side) {
+  const first = trackById(store.state.doc, chosen(store)[0]);
+  if (first) update(store, { [side]: first[side] === "wait" ? "absent" : "wait" });
+}
+
+/** @param {Store} store */
+export function ungroup(store) {
+  update(store, { group: undefined });
+}
+
+/** Whether a selected track is moved as one with others. @param {State} state */
+export function isGrouped({ doc, selection }) {
+  return doc.tracks.some((track) => track.group && selection.has(track.id));
+}
+
+/**
+ * Points of the thing at a place, which are moved as one; with a selected track they go as it goes.
+ * @param {Store} store
+ * @param {import("../model/spreading.mjs").Cells} cells
+ */
+export function spreadIn(store, cells) {
+  const { doc, entity, spread: count } = store.state;
+  const leader = trackById(doc, chosen(store)[0]);
+  const first = leader?.points[0];
+  const places = spread(cells, count, first ? [first] : []);
+  const added = rigid(doc, places, leader, entity);
+  if (!added.ids.length) return;
+  const selection = grouped(added.doc, wholeTracks(added.doc, added.ids));
+  store.edit(added.doc, { selection, tool: "select", drawing: null });
+}
+
+/** How many anchors hold a background. */
+const ANCHORS = 12;
+/** Nothing is known of the masks: anchors keep this far (of the frame) from the paths. */
+const CLEAR = 0.12;
+
+/**
+ * Anchors all over the frame but in the masks, and away from the paths.
+ * @param {Store} store
+ * @param {import("../model/spreading.mjs").Cells | null} masks
+ */
+export function anchorOutside(store, masks) {
+  const { doc } = store.state;
+  const paths = doc.tracks.flatMap((track) => track.points);
+  const free = masks
+    ? inverted(masks)
+    : cellsOf(doc, ({ x, y }) => paths.every((p) => Math.hypot(p.x - x, p.y - y) > CLEAR));
+  let next = doc;
+  const ids = [];
+  for (const place of spread(free, ANCHORS)) {
+    const added = addTrack(next, { points: [place], entity: null });
+    if (!added) break;
+    next = added.doc;
+    ids.push(added.id);
+  }
+  if (ids.length) store.edit(next, { selection: wholeTracks(next, ids), drawing: null });
+}
+
+/** The part of the masks that a place lies in. @param {import("../model/spreading.mjs").Cells | null} masks @param {Vec} place */
+export function thingAt(masks, place) {
+  return masks && connected(masks, place);
+}
+
 /** @param {Store} store @param {"start" | "end"} edge */
 export function trim(store, edge) {
   const { doc, frame } = store.state;
@@ -239,7 +380,7 @@ export function cyclePoint(store, step) {
   store.set({ selection: new Map([[id, new Set([index])]]), tool: "select" });
 }
 
-/** @param {Store} store @param {string} key a layer key or a track's id @param {"hidden" | "locked"} what */
+/** @param {Store} store @param {string} key a layer key or a track's id @param {"hidden" | "locked" | "collapsed"} what */
 export function toggleFlag(store, key, what) {
   const next = new Set(store.state[what]);
   if (!next.delete(key)) next.add(key);

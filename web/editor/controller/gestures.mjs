@@ -13,11 +13,14 @@
  *   css pixels the page shows the canvas
  * @typedef {{move(press: Press): void, up(press: Press): void, cancel(): void}} Gesture
  */
-import { boxOf, simplify } from "../model/geometry.mjs";
+import { boxOf, contains, simplify } from "../model/geometry.mjs";
 import { editableSelection, isEditable } from "../model/layers.mjs";
 import { inside, NOTHING, union, wholeTracks } from "../model/selection.mjs";
-import { addTrack, movePoints, transformPoints } from "../model/tracks.mjs";
+import { scaleAt } from "../model/sizes.mjs";
+import { cellsOf } from "../model/spreading.mjs";
+import { addTrack, movePoints, patchPoints, transformPoints } from "../model/tracks.mjs";
 import { panned, toPx } from "../model/viewport.mjs";
+import { spreadIn } from "./edits.mjs";
 import { gripsOf, selectionBox, widening } from "./hit.mjs";
 import { snapped } from "./snapping.mjs";
 
@@ -25,6 +28,8 @@ import { snapped } from "./snapping.mjs";
 const CLICK = 3;
 /** A freehand stroke keeps the points that are further than this (css) from a straight line. */
 const FREEHAND_TOLERANCE = 1.75;
+/** Where nothing is known of things, a click means a circle of this radius, of the shorter side. */
+const CLICKED = 0.12;
 
 /**
  * Move the selected points; the one under the pointer snaps.
@@ -66,6 +71,121 @@ export function dragPoints(store, view, start, anchor, onClick) {
       store.revert();
       store.set({ guides: null });
     },
+  };
+}
+
+/**
+ * Drag the end of a Bezier handle; the other side turns with it, unless Alt is held.
+ * @param {Store} store
+ * @param {Viewport} view
+ * @param {import("./grips.mjs").PointGrip & {kind: "arrive" | "leave"}} grip
+ * @returns {Gesture}
+ */
+export function dragHandle(store, view, { kind, track: id, index }) {
+  const from = store.state.doc;
+  const other = kind === "arrive" ? "leave" : "arrive";
+  return {
+    move(press) {
+      const px = toPx(view, press.css);
+      const selection = new Map([[id, new Set([index])]]);
+      store.preview(
+        patchPoints(from, selection, (point) => {
+          /** @type {import("../model/types.mjs").Pair} */
+          const handle = [px.x / from.width - point.x, px.y / from.height - point.y];
+          const far = point[other];
+          if (press.alt || !far) return { ...point, [kind]: handle };
+          return { ...point, [kind]: handle, [other]: opposite(handle, far, from) };
+        }),
+      );
+    },
+    up: () => store.edit(),
+    cancel: () => store.revert(),
+  };
+}
+
+/**
+ * A handle turned to lie opposite another, as long as it was.
+ * @param {import("../model/types.mjs").Pair} handle
+ * @param {import("../model/types.mjs").Pair} far
+ * @param {{width: number, height: number}} size
+ * @returns {import("../model/types.mjs").Pair}
+ */
+function opposite(handle, far, { width, height }) {
+  const length = Math.hypot(handle[0] * width, handle[1] * height);
+  if (length < 1e-6) return far;
+  const ratio = Math.hypot(far[0] * width, far[1] * height) / length;
+  return [-handle[0] * ratio, -handle[1] * ratio];
+}
+
+/**
+ * Make the entity larger or smaller at the selected points.
+ * @param {Store} store
+ * @param {import("./grips.mjs").PointGrip} grip
+ * @returns {Gesture}
+ */
+export function dragSize(store, grip) {
+  const from = store.state.doc;
+  const selection = editableSelection(store.state);
+  const before = Math.hypot(grip.css.x - grip.from.x, grip.css.y - grip.from.y);
+  return {
+    move(press) {
+      const now = Math.hypot(press.css.x - grip.from.x, press.css.y - grip.from.y);
+      store.preview(
+        patchPoints(from, selection, (point, i, track) => ({
+          ...point,
+          scale: scaleAt(from, track, i) * (now / before),
+        })),
+      );
+    },
+    up: () => store.edit(),
+    cancel: () => store.revert(),
+  };
+}
+
+/**
+ * Set points that are moved as one: in the thing that is clicked, or in the box that is dragged; with
+ * Alt, in the circle.
+ * @param {Store} store
+ * @param {Viewport} view
+ * @param {Press} start
+ * @param {(place: Vec) => import("../model/spreading.mjs").Cells | null} thing what lies at a place
+ * @returns {Gesture}
+ */
+export function spreadOut(store, view, start, thing) {
+  const { width, height } = store.state.doc;
+  const place = (/** @type {Press} */ press) => {
+    const px = toPx(view, press.css);
+    return { x: px.x / width, y: px.y / height };
+  };
+  const from = place(start);
+  const radius = (/** @type {Vec} */ to) =>
+    Math.hypot((to.x - from.x) * width, (to.y - from.y) * height);
+  const boxTo = (/** @type {Press} */ press) => {
+    const to = place(press);
+    if (!press.alt) return boxOf(from, to);
+    const r = radius(to);
+    return boxOf(
+      { x: from.x - r / width, y: from.y - r / height },
+      { x: from.x + r / width, y: from.y + r / height },
+    );
+  };
+  return {
+    move: (press) => store.set({ marquee: boxTo(press) }),
+    up(press) {
+      store.set({ marquee: null });
+      if (far(press, start) < CLICK) {
+        const r = CLICKED * Math.min(width, height);
+        spreadIn(store, thing(from) ?? cellsOf({ width, height }, (at) => radius(at) < r));
+        return;
+      }
+      const box = boxTo(press);
+      const r = radius(place(press));
+      spreadIn(
+        store,
+        cellsOf({ width, height }, (at) => (press.alt ? radius(at) < r : contains(box, at))),
+      );
+    },
+    cancel: () => store.set({ marquee: null }),
   };
 }
 

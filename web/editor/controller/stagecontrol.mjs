@@ -13,7 +13,18 @@ import { frameAtLength, sampleTrack } from "../model/sampling.mjs";
 import { allPoints, toggle } from "../model/selection.mjs";
 import { addTrack, insertPoint, trackById } from "../model/tracks.mjs";
 import { toPx, zoomed } from "../model/viewport.mjs";
-import { dragPoints, freehand, marquee, pan, transform } from "./gestures.mjs";
+import { thingAt } from "./edits.mjs";
+import {
+  dragHandle,
+  dragPoints,
+  dragSize,
+  freehand,
+  marquee,
+  pan,
+  spreadOut,
+  transform,
+} from "./gestures.mjs";
+import { pointGripUnder } from "./grips.mjs";
 import { gripUnder, hitTest, reachOf, selectionBox } from "./hit.mjs";
 import { PressController } from "./pressing.mjs";
 import { snapped } from "./snapping.mjs";
@@ -28,6 +39,8 @@ export class StageController extends PressController {
     super(now);
     this.store = store;
     this.view = view;
+    /** What the masks cover, where there are masks. @type {() => import("../model/spreading.mjs").Cells | null} */
+    this.masks = () => null;
   }
 
   leave() {
@@ -60,6 +73,9 @@ export class StageController extends PressController {
     if (tool === "freehand") return freehand(store, view, press);
     if (tool === "points") return this.placePoint(press, view, double);
     if (tool === "anchor") return this.placeAnchor(press, view);
+    if (tool === "spread") {
+      return spreadOut(store, view, press, (place) => thingAt(this.masks(), place));
+    }
     return this.pick(press, view, double);
   }
 
@@ -71,6 +87,11 @@ export class StageController extends PressController {
   pick(press, view, double) {
     const { store } = this;
     const reach = reachOf(press);
+    const own = pointGripUnder(store.state, view, press.css, reach);
+    if (own?.kind === "size") return dragSize(store, own);
+    if (own) {
+      return dragHandle(store, view, /** @type {Parameters<typeof dragHandle>[2]} */ (own));
+    }
     const grip = gripUnder(selectionBox(store.state, view), press.css, reach);
     if (grip) return transform(store, view, press, grip);
     const hit = hitTest(store.state, view, press.css, reach);
@@ -93,6 +114,24 @@ export class StageController extends PressController {
     return dragPoints(store, view, press, anchor, () => {
       if (held) store.set({ selection: press.shift ? toggle(before, track.id, points) : only });
     });
+  }
+
+  /**
+   * Select what lies at a place, unless it is selected: for the menu of it.
+   * @param {Pick<Press, "css" | "pointer" | "zoom">} press
+   * @returns {boolean} whether there is anything
+   */
+  choose(press) {
+    const { store } = this;
+    const hit = hitTest(store.state, this.view(), press.css, reachOf(press));
+    if (!hit) return false;
+    const { track } = hit;
+    const points = hit.kind === "point" ? new Set([hit.index]) : allPoints(track);
+    if (![...points].every((i) => store.state.selection.get(track.id)?.has(i))) {
+      store.set({ selection: new Map([[track.id, points]]), entity: track.entity });
+    }
+    store.set({ tool: "select", hover: null, drawing: null, cursor: null });
+    return true;
   }
 
   /**
@@ -201,6 +240,8 @@ export class StageController extends PressController {
     if (state.readOnly) return "default";
     const view = this.view();
     if (state.tool === "select") {
+      const own = pointGripUnder(state, view, press.css, reachOf(press));
+      if (own) return own.kind === "size" ? "nwse-resize" : "crosshair";
       const grip = gripUnder(selectionBox(state, view), press.css, reachOf(press));
       if (grip === "rotate") return "grab";
       if (grip) return grip === "nw" || grip === "se" ? "nwse-resize" : "nesw-resize";

@@ -10,9 +10,9 @@
  * @typedef {import("./gestures.mjs").Press} Press
  */
 import { isEditable } from "../model/layers.mjs";
-import { frameAtLength, positionAt, sampleTrack } from "../model/sampling.mjs";
+import { frameAtLength, positionAt, sampleTrack, visibleAt } from "../model/sampling.mjs";
 import { allPoints, toggle } from "../model/selection.mjs";
-import { setKey, shifted, withRange } from "../model/timing.mjs";
+import { setKey, slid, withHidden, withRange } from "../model/timing.mjs";
 import { insertPoint, mapTracks } from "../model/tracks.mjs";
 import { chosen, goTo } from "./edits.mjs";
 import { widening } from "./hit.mjs";
@@ -65,8 +65,17 @@ export class TimelineController extends PressController {
       return this.drag(pressed, change);
     }
     const ids = chosen(store);
+    if (press.alt) {
+      const at = Math.round(pressed);
+      const gone = visibleAt(track, at);
+      const last = from.frames - 1;
+      const bounded = (/** @type {number} */ f) => Math.min(last, Math.max(0, f));
+      return this.drag(pressed, (f) =>
+        mapTracks(from, [track.id], (t) => withHidden(t, at, bounded(f), gone)),
+      );
+    }
     return this.drag(pressed, (f) =>
-      mapTracks(from, ids, (t) => shifted(t, f - pressed, from.frames)),
+      mapTracks(from, ids, (t) => slid(t, f - pressed, from.frames)),
     );
   }
 

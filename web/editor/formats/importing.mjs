@@ -3,7 +3,7 @@
  *
  * @typedef {import("../model/types.mjs").Doc} Doc
  * @typedef {import("../model/types.mjs").Track} Track
- * @typedef {import("../model/types.mjs").Point} Point
+ * @typedef {{x: number, y: number, frame: number}} Placed
  * @typedef {import("./runs.mjs").Foreign} Foreign
  * @typedef {{doc: Doc, lost: number}} Imported `lost`: points at the end of a Tora file that do
  *   not fit the frames
@@ -72,9 +72,9 @@ function rangeIn(doc, { start, end }, frames) {
 
 /**
  * The place at every frame of a range that the whole of the points is spread over.
- * @param {Required<Point>[]} points px
+ * @param {Placed[]} points px
  * @param {{start: number, end: number}} range
- * @returns {Required<Point>[]}
+ * @returns {Placed[]}
  */
 function atFrames(points, { start, end }) {
   const first = points[0].frame;
@@ -92,7 +92,7 @@ function atFrames(points, { start, end }) {
 /**
  * Keep the points that straight, even motion between the kept ones would miss by more than the
  * tolerance, and a single one of a track that rests.
- * @param {Required<Point>[]} points px
+ * @param {Placed[]} points px
  */
 function thinned(points) {
   if (points.every(({ x, y }) => x === points[0].x && y === points[0].y)) return points.slice(0, 1);

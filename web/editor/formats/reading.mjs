@@ -6,7 +6,7 @@
  *   | {kind: "newer", document: Doc | null, version: number}
  *   | {kind: "junk", message: string}} Reading
  */
-import { emptyDocument, LIMITS, parse, VERSION } from "../model/document.mjs";
+import { emptyDocument, LIMITS, NEWER_POINT, NEWER_TRACK, parse, VERSION } from "../model/document.mjs";
 import { asList, DocumentError, isObject, pick, show } from "../model/fields.mjs";
 
 /**
@@ -45,6 +45,9 @@ function fromText(text) {
   }
 }
 
+const TRACK = ["id", "entity", "curve", "start", "end", "easing"].concat(NEWER_TRACK);
+const POINT = ["x", "y", "frame"].concat(NEWER_POINT);
+
 /**
  * A best effort at a document of a later version, for looking at only.
  * @param {unknown} content
@@ -52,14 +55,14 @@ function fromText(text) {
  */
 function readNewer(content) {
   try {
-    const known = pick(content, ["width", "height", "frames", "fps", "entities", "tracks"]);
+    const known = pick(content, ["width", "height", "frames", "fps", "entities", "tracks", "camera"]);
     return parse({
       ...known,
       version: VERSION,
       entities: asList(known.entities).map((e) => pick(e, ["id", "name", "color"])),
       tracks: asList(known.tracks).map((t) => ({
-        ...pick(t, ["id", "entity", "curve", "start", "end", "easing"]),
-        points: asList(pick(t, ["points"]).points).map((p) => pick(p, ["x", "y", "frame"])),
+        ...pick(t, TRACK),
+        points: asList(pick(t, ["points"]).points).map((p) => pick(p, POINT)),
       })),
     });
   } catch (error) {

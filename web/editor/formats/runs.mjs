@@ -8,7 +8,7 @@
  * @typedef {{doc: Doc, own: boolean, lost: number}} Foreign whether it was a document of ours;
  *   how many points at the end of a Tora file do not fit the frames
  */
-import { LIMITS, parse, VERSION } from "../model/document.mjs";
+import { LIMITS, parse } from "../model/document.mjs";
 import { list } from "../model/fields.mjs";
 import { roundedLength } from "../model/frames.mjs";
 
@@ -29,7 +29,7 @@ export function fromRuns(runs, frames, { width, height }) {
     points: run.map(([frame, x, y]) => ({ x: x / width, y: y / height, frame })),
   }));
   const doc = parse({
-    version: VERSION,
+    version: 1,
     width,
     height,
     frames: roundedLength(frames),

@@ -4,7 +4,7 @@
  * @typedef {import("./runs.mjs").Canvas} Canvas
  * @typedef {import("./runs.mjs").Foreign} Foreign
  */
-import { parse, VERSION } from "../model/document.mjs";
+import { parse } from "../model/document.mjs";
 import { DocumentError, refuse } from "../model/fields.mjs";
 import { linesOf } from "./lines.mjs";
 
@@ -38,7 +38,7 @@ export function fromTora(text, { width, height, frames }) {
     curve: "linear",
     points: kept.map((index, i) => ({ ...points[index], frame: at[i] })),
   };
-  const doc = parse({ version: VERSION, width, height, frames, tracks: [track] });
+  const doc = parse({ version: 1, width, height, frames, tracks: [track] });
   return { doc, own: false, lost: points.length - 1 - kept[kept.length - 1] };
 }
 

@@ -114,3 +114,38 @@ export function moveTrack(doc, id, step) {
   const tracks = doc.tracks.map((t) => (t.entity === track.entity ? siblings[next++] : t));
   return { ...doc, tracks };
 }
+
+/**
+ * Put an entity before or after another.
+ * @param {Doc} doc
+ * @param {string} id
+ * @param {string} other
+ * @param {boolean} after
+ * @returns {Doc}
+ */
+export function placeEntity(doc, id, other, after) {
+  const moving = doc.entities.find((entity) => entity.id === id);
+  if (!moving || id === other) return doc;
+  const entities = doc.entities.filter((entity) => entity !== moving);
+  entities.splice(entities.findIndex((e) => e.id === other) + Number(after), 0, moving);
+  return { ...doc, entities };
+}
+
+/**
+ * Give a track to an entity, before or after another of its tracks; first of them without one.
+ * @param {Doc} doc
+ * @param {string} id
+ * @param {string | null} entity
+ * @param {string | null} other
+ * @param {boolean} after
+ * @returns {Doc}
+ */
+export function placeTrack(doc, id, entity, other, after) {
+  const track = trackById(doc, id);
+  if (!track || id === other) return doc;
+  const moving = track.entity === entity ? track : { ...track, entity };
+  const tracks = doc.tracks.filter((t) => t !== track);
+  const at = tracks.findIndex((t) => (other === null ? t.entity === entity : t.id === other));
+  tracks.splice(at < 0 ? tracks.length : at + Number(after && other !== null), 0, moving);
+  return { ...doc, tracks };
+}

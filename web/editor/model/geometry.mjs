@@ -6,6 +6,9 @@
  * @typedef {import("./types.mjs").Box} Box
  * @typedef {import("./types.mjs").Curve} Curve
  *
+ * @typedef {Vec & {arrive?: import("./types.mjs").Pair, leave?: import("./types.mjs").Pair}} Bend
+ *   a control point, and its Bezier handles where it has them
+ *
  * A flattened curve. `length[i]` is the arc length up to vertex i, `knots[k]` the vertex of control
  * point k.
  * @typedef {{x: Float64Array, y: Float64Array, length: Float64Array, knots: Int32Array}} Path
@@ -18,15 +21,19 @@ const COINCIDENT = 1e-9;
  * Flatten control points into a polyline with arc lengths.
  *
  * Splines are centripetal Catmull-Rom with reflected phantom end points, 64 steps a segment. The
- * Barry-Goldman pyramid is evaluated as the cubic Hermite polynomial it equals.
- * @param {Vec[]} points in px, at least one
+ * Barry-Goldman pyramid is evaluated as the cubic Hermite polynomial it equals. `tension` multiplies
+ * its tangents by 1 - tension; a point's Bezier handles, which lie `arrive` and `leave` from it, are a
+ * third of the tangents that they take the place of.
+ * @param {Bend[]} points in px, at least one
  * @param {Curve} curve
  * @param {number} [steps] a segment; all but sketches use the default
+ * @param {number} [tension]
  * @returns {Path}
  */
-export function flatten(points, curve, steps = STEPS) {
+export function flatten(points, curve, steps = STEPS, tension = 0) {
   const n = points.length;
-  const smooth = curve === "spline" && n > 2;
+  const bent = n > 1 && points.some((p) => p.arrive || p.leave);
+  const smooth = curve === "spline" && (n > 2 || bent);
   const knots = new Int32Array(n);
   let total = 1;
   for (let i = 0; i + 1 < n; i++) {
@@ -38,7 +45,7 @@ export function flatten(points, curve, steps = STEPS) {
   x[0] = points[0].x;
   y[0] = points[0].y;
   for (let i = 0; i + 1 < n; i++) {
-    if (knots[i + 1] - knots[i] > 1) fillSegment(points, i, x, y, knots[i], steps);
+    if (knots[i + 1] - knots[i] > 1) fillSegment(points, i, x, y, knots[i], steps, tension);
     x[knots[i + 1]] = points[i + 1].x;
     y[knots[i + 1]] = points[i + 1].y;
   }
@@ -52,25 +59,18 @@ export function flatten(points, curve, steps = STEPS) {
 }
 
 /**
- * @param {Vec[]} points
+ * @param {Bend[]} points
  * @param {number} i segment from point i to i + 1
  * @param {Float64Array} x
  * @param {Float64Array} y
  * @param {number} at vertex of point i
  * @param {number} steps
+ * @param {number} tension
  */
-function fillSegment(points, i, x, y, at, steps) {
+function fillSegment(points, i, x, y, at, steps, tension) {
   const b = points[i];
   const c = points[i + 1];
-  const a = neighbour(points[i - 1], b, c);
-  const d = neighbour(points[i + 2], c, b);
-  const ab = Math.sqrt(distance(a, b));
-  const bc = Math.sqrt(distance(b, c));
-  const cd = Math.sqrt(distance(c, d));
-  const mbx = bc * ((b.x - a.x) / ab - (c.x - a.x) / (ab + bc)) + (c.x - b.x);
-  const mby = bc * ((b.y - a.y) / ab - (c.y - a.y) / (ab + bc)) + (c.y - b.y);
-  const mcx = bc * ((d.x - c.x) / cd - (d.x - b.x) / (bc + cd)) + (c.x - b.x);
-  const mcy = bc * ((d.y - c.y) / cd - (d.y - b.y) / (bc + cd)) + (c.y - b.y);
+  const { mbx, mby, mcx, mcy } = segmentTangents(points, i, tension);
   const x3 = 2 * b.x - 2 * c.x + mbx + mcx;
   const y3 = 2 * b.y - 2 * c.y + mby + mcy;
   const x2 = 3 * c.x - 3 * b.x - 2 * mbx - mcx;
@@ -80,6 +80,52 @@ function fillSegment(points, i, x, y, at, steps) {
     x[at + k] = ((x3 * u + x2) * u + mbx) * u + b.x;
     y[at + k] = ((y3 * u + y2) * u + mby) * u + b.y;
   }
+}
+
+/**
+ * The tangents of a segment, at its beginning (`mb`) and its end (`mc`).
+ * @param {Bend[]} points
+ * @param {number} i segment from point i to i + 1
+ * @param {number} tension
+ */
+function segmentTangents(points, i, tension) {
+  const b = points[i];
+  const c = points[i + 1];
+  const a = neighbour(points[i - 1], b, c);
+  const d = neighbour(points[i + 2], c, b);
+  const ab = Math.sqrt(distance(a, b));
+  const bc = Math.sqrt(distance(b, c));
+  const cd = Math.sqrt(distance(c, d));
+  const slack = 1 - tension;
+  let mbx = slack * (bc * ((b.x - a.x) / ab - (c.x - a.x) / (ab + bc)) + (c.x - b.x));
+  let mby = slack * (bc * ((b.y - a.y) / ab - (c.y - a.y) / (ab + bc)) + (c.y - b.y));
+  let mcx = slack * (bc * ((d.x - c.x) / cd - (d.x - b.x) / (bc + cd)) + (c.x - b.x));
+  let mcy = slack * (bc * ((d.y - c.y) / cd - (d.y - b.y) / (bc + cd)) + (c.y - b.y));
+  if (b.leave) [mbx, mby] = [3 * b.leave[0], 3 * b.leave[1]];
+  if (c.arrive) [mcx, mcy] = [-3 * c.arrive[0], -3 * c.arrive[1]];
+  return { mbx, mby, mcx, mcy };
+}
+
+/**
+ * The Bezier handles that a control point of a spline has, given or not.
+ * @param {Bend[]} points
+ * @param {number} index
+ * @param {number} [tension]
+ * @returns {{arrive?: import("./types.mjs").Pair, leave?: import("./types.mjs").Pair}}
+ */
+export function tangentsAt(points, index, tension = 0) {
+  /** @type {ReturnType<typeof tangentsAt>} */
+  const result = {};
+  const apart = (/** @type {number} */ i) => distance(points[i], points[i + 1]) >= COINCIDENT;
+  if (index > 0 && apart(index - 1)) {
+    const { mcx, mcy } = segmentTangents(points, index - 1, tension);
+    result.arrive = [-mcx / 3, -mcy / 3];
+  }
+  if (index + 1 < points.length && apart(index)) {
+    const { mbx, mby } = segmentTangents(points, index, tension);
+    result.leave = [mbx / 3, mby / 3];
+  }
+  return result;
 }
 
 /**

@@ -9,34 +9,22 @@
  * @typedef {import("./geometry.mjs").Path} Path
  *
  * @typedef {{width: number, height: number, frames: number}} Size
- * @typedef {{path: Path, along: Float64Array, x: Float64Array, y: Float64Array, fastest: number,
- *   speed: number}} Sampled
- *   at each frame the arc length `along` the path and the place `x`, `y` in px; `speed` is the largest step between visible frames, in px per frame,
+ * @typedef {{path: Path, along: Float64Array, x: Float64Array, y: Float64Array,
+ *   scale: Float64Array, fastest: number, speed: number}} Sampled
+ *   at each frame the arc length `along` the path, the place `x`, `y` in px and the size of the
+ *   entity; `speed` is the largest step between visible frames, in px per frame,
  *   taken into frame `fastest`
  */
+import { ease } from "./easing.mjs";
 import { flatten, pointAt } from "./geometry.mjs";
+
+export { ease };
 
 /**
  * The fastest step, in frame widths per frame, that we call followable: the fastest path published
  * with Tora moves 71 px a frame at a width of 720.
  */
 export const SPEED_LIMIT = 0.1;
-
-/** @type {Record<Easing, (u: number) => number>} */
-const EASINGS = {
-  linear: (u) => u,
-  in: (u) => u * u,
-  out: (u) => 1 - (1 - u) * (1 - u),
-  "in-out": (u) => (u < 0.5 ? 2 * u * u : 1 - 2 * (1 - u) * (1 - u)),
-};
-
-/**
- * @param {Easing} easing
- * @param {number} u in [0, 1]
- */
-export function ease(easing, u) {
-  return EASINGS[easing](u);
-}
 
 /**
  * The points that are tied to a frame: both ends always, inner ones where they say so.
@@ -87,11 +75,15 @@ export function sampleTrack(track, size) {
  */
 function compute(track, { width, height, frames }) {
   const path = flatten(
-    track.points.map((p) => ({ x: p.x * width, y: p.y * height })),
+    bends(track, width, height),
     track.curve,
+    undefined,
+    track.tension,
   );
   const keys = keysOf(track);
   const along = new Float64Array(frames);
+  const sized = sizesOf(track, path, keys);
+  const scale = new Float64Array(frames).fill(1);
   const x = new Float64Array(frames);
   const y = new Float64Array(frames);
   let span = 0;
@@ -99,7 +91,9 @@ function compute(track, { width, height, frames }) {
   let speed = 0;
   for (let frame = 0; frame < frames; frame++) {
     while (span + 2 < keys.length && keys[span + 1].frame < frame) span++;
-    along[frame] = lengthAt(track, path, keys, span, frame);
+    const eased = easedAt(track, keys, span, frame);
+    along[frame] = lengthAt(path, keys, span, eased);
+    if (sized) scale[frame] = sized(span + eased);
     const at = pointAt(path, along[frame]);
     x[frame] = at.x;
     y[frame] = at.y;
@@ -111,26 +105,94 @@ function compute(track, { width, height, frames }) {
       }
     }
   }
-  return { path, along, x, y, fastest, speed };
+  return { path, along, x, y, scale, fastest, speed };
 }
 
 /**
+ * The control points in px.
+ * @param {Track} track
+ * @param {number} width
+ * @param {number} height
+ * @returns {import("./geometry.mjs").Bend[]}
+ */
+export function bends({ points }, width, height) {
+  return points.map(({ x, y, arrive, leave }) => {
+    /** @type {import("./geometry.mjs").Bend} */
+    const bend = { x: x * width, y: y * height };
+    if (arrive) bend.arrive = [arrive[0] * width, arrive[1] * height];
+    if (leave) bend.leave = [leave[0] * width, leave[1] * height];
+    return bend;
+  });
+}
+
+/**
+ * How a track's size follows from how far it has come, in spans between keys: it changes evenly along
+ * the path between the points that give it; where the path has no length, they share its time.
  * @param {Track} track
  * @param {Path} path
  * @param {{index: number, frame: number}[]} keys
+ * @returns {((progress: number) => number) | null} null where no point gives one
+ */
+function sizesOf(track, path, keys) {
+  const { points } = track;
+  const given = points.flatMap(({ scale }, index) =>
+    scale === undefined ? [] : [{ scale, place: placeOf(track, path, keys, index) }],
+  );
+  if (!given.length) return null;
+  return (progress) => {
+    let i = given.length - 1;
+    while (i >= 0 && given[i].place > progress) i--;
+    const [a, b] = [given[i], given[i + 1]];
+    if (!a) return b.scale;
+    if (!b) return a.scale;
+    return a.scale + ((progress - a.place) / (b.place - a.place)) * (b.scale - a.scale);
+  };
+}
+
+/**
+ * Where among the keys a control point lies: 1.5 is halfway from key 1 to 2.
+ * @param {Track} track
+ * @param {Path} path
+ * @param {{index: number, frame: number}[]} keys
+ * @param {number} index
+ */
+function placeOf(track, path, keys, index) {
+  if (track.start === track.end || keys.length < 2) return index;
+  let span = 0;
+  while (span + 2 < keys.length && keys[span + 1].index <= index) span++;
+  const [first, last] = [keys[span].index, keys[span + 1].index];
+  const from = path.length[path.knots[first]];
+  const whole = path.length[path.knots[last]] - from;
+  const along = path.length[path.knots[index]] - from;
+  return span + (whole > 0 ? along / whole : (index - first) / (last - first));
+}
+
+/**
+ * How far a track has come from the key before a frame to the next.
+ * @param {Track} track
+ * @param {{index: number, frame: number}[]} keys
  * @param {number} span index of the key before the frame
  * @param {number} frame
+ */
+function easedAt(track, keys, span, frame) {
+  if (track.start === track.end || keys.length < 2 || frame <= keys[span].frame) return 0;
+  if (frame >= track.end) return 1;
+  const [a, b] = [keys[span], keys[span + 1]];
+  return ease(track.easing, (frame - a.frame) / (b.frame - a.frame));
+}
+
+/**
+ * @param {Path} path
+ * @param {{index: number, frame: number}[]} keys
+ * @param {number} span index of the key before
+ * @param {number} eased how far from it to the next
  * @returns {number} arc length
  */
-function lengthAt(track, path, keys, span, frame) {
-  if (track.start === track.end || keys.length < 2) return 0;
-  const a = keys[span];
-  const b = keys[span + 1];
-  const from = path.length[path.knots[a.index]];
-  const to = path.length[path.knots[b.index]];
-  if (frame > track.end) return to;
-  if (frame <= a.frame) return from;
-  return from + ease(track.easing, (frame - a.frame) / (b.frame - a.frame)) * (to - from);
+function lengthAt(path, keys, span, eased) {
+  if (eased === 0 && span === 0) return 0;
+  const from = path.length[path.knots[keys[span].index]];
+  const to = path.length[path.knots[keys[span + 1].index]];
+  return eased === 1 ? to : from + eased * (to - from);
 }
 
 /**
@@ -151,7 +213,9 @@ export function positionAt(track, size, frame) {
  * @param {number} frame
  */
 export function visibleAt(track, frame) {
-  return frame >= track.start && frame <= track.end;
+  if (frame < track.start && track.before !== "wait") return false;
+  if (frame > track.end && track.after !== "wait") return false;
+  return !track.hidden?.some(([first, last]) => frame >= first && frame <= last);
 }
 
 /**

@@ -7,7 +7,7 @@
  * @typedef {import("./types.mjs").Viewport} Viewport
  * @typedef {import("./types.mjs").Vec} Vec
  * @typedef {import("./types.mjs").Box} Box
- * @typedef {"select" | "points" | "freehand" | "anchor" | "hand"} Tool
+ * @typedef {"select" | "points" | "freehand" | "anchor" | "spread" | "hand"} Tool
  *
  * @typedef {{track: string, point: number | null, at: Vec, frame: number}} Hover `at` in px
  * @typedef {{x: number | null, y: number | null}} Guides snapped-to lines, in px
@@ -33,14 +33,21 @@
  *   grid: number,
  *   snap: boolean,
  *   curve: import("./types.mjs").Curve,
+ *   collapsed: ReadonlySet<string>,
+ *   sizes: boolean,
+ *   speeds: boolean,
+ *   spread: number,
  *   readOnly: boolean,
  *   message: string | null,
  * }} State
  *   `entity`: owner of new tracks; `drawing`: the track that the points tool extends; `stroke` and
  *   `cursor` in px, `marquee` in fractions; `viewport` null fits the frame; `hidden`, `locked` and
- *   `solo` hold layer keys (layers.mjs); `grid`: cells across the width, 0 without
+ *   `solo` hold layer keys (layers.mjs), and so does `collapsed`; `grid`: cells across the width, 0
+ *   without; `sizes` and `speeds` are shown along the paths; `spread`: how many points the spread
+ *   tool sets
  */
-import { emptyDocument } from "./document.mjs";
+import { emptyDocument, versioned } from "./document.mjs";
+import { grouped } from "./groups.mjs";
 import { NOTHING, surviving } from "./selection.mjs";
 
 /** @returns {State} */
@@ -66,6 +73,10 @@ function initialState() {
     grid: 0,
     snap: true,
     curve: "spline",
+    collapsed: new Set(),
+    sizes: false,
+    speeds: false,
+    spread: 5,
     readOnly: false,
     message: null,
   };
@@ -93,6 +104,8 @@ export class Store {
   /** @param {Partial<State>} patch */
   set(patch) {
     const before = this.state;
+    const { selection, doc = before.doc } = patch;
+    if (selection) patch = { ...patch, selection: grouped(doc, selection) };
     this.state = { ...before, ...patch };
     for (const listener of this.listeners) listener(this.state, before);
   }
@@ -134,6 +147,7 @@ export class Store {
   edit(doc = this.state.doc, patch = {}, brief = false) {
     if (this.state.readOnly) return;
     const changed = doc !== this.settled;
+    if (changed) doc = versioned(doc);
     this.settled = doc;
     this.set({
       doc,

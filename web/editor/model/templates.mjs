@@ -67,8 +67,8 @@ function orbit(doc, leader) {
 /** @param {Doc} _ @param {Track} leader @returns {Draft} */
 function follow(_, leader) {
   const points = leader.points.map((p) => ({ ...p, x: p.x + FOLLOW_OFFSET }));
-  const { curve, start, end, easing } = leader;
-  return { points, curve, start, end, easing };
+  const { id, entity, name, ...rest } = leader;
+  return { ...rest, points };
 }
 
 /**

@@ -24,9 +24,25 @@ function fraction(value) {
  * @param {Point} point
  * @returns {Point}
  */
-function tidy({ x, y, frame }) {
-  const point = { x: fraction(x), y: fraction(y) };
-  return frame === undefined ? point : { ...point, frame };
+function tidy(point) {
+  const { x, y, scale, arrive, leave } = point;
+  /** @type {Point} */
+  const result = { ...point, x: fraction(x), y: fraction(y) };
+  if (scale !== undefined) result.scale = sizeOf(scale);
+  if (arrive) result.arrive = [fraction(arrive[0]), fraction(arrive[1])];
+  if (leave) result.leave = [fraction(leave[0]), fraction(leave[1])];
+  return result;
+}
+
+/** A size that a document can hold. @param {number} value */
+export function sizeOf(value) {
+  const bounded = Math.min(LIMITS.maxScale, Math.max(LIMITS.minScale, value));
+  return Math.round(bounded * 1000) / 1000;
+}
+
+/** The point, not tied to any frame. @param {Point} point @returns {Point} */
+export function untied({ frame, ...point }) {
+  return point;
 }
 
 /**
@@ -35,6 +51,11 @@ function tidy({ x, y, frame }) {
  */
 export function trackById(doc, id) {
   return doc.tracks.find((track) => track.id === id);
+}
+
+/** What a track is called. @param {Track} track */
+export function titleOf({ name, id }) {
+  return name ?? id;
 }
 
 /**
@@ -85,9 +106,26 @@ export function normalised(track) {
       return point;
     }
     changed = true;
-    return { x: point.x, y: point.y };
+    return untied(point);
   });
-  return changed ? { ...track, points } : track;
+  const tidied = NEW.every((key) => !(key in track) || says(track, key)) ? track : said(track);
+  return changed ? { ...tidied, points } : tidied;
+}
+
+/** What version 2 of the document says of a track. */
+const NEW = /** @type {const} */ (["name", "group", "before", "after", "hidden", "tension"]);
+
+/** Whether a field says anything that its absence does not. @param {Track} track @param {typeof NEW[number]} key */
+function says(track, key) {
+  if (key === "hidden") return Boolean(track.hidden?.length);
+  return Boolean(track[key]) && track[key] !== "absent";
+}
+
+/** The track without fields that say nothing. @param {Track} track @returns {Track} */
+function said(track) {
+  const result = { ...track };
+  for (const key of NEW) if (!says(track, key)) delete result[key];
+  return result;
 }
 
 /**
@@ -127,17 +165,27 @@ export function removeTracks(doc, ids) {
 /**
  * @param {Doc} doc
  * @param {Selection} selection
- * @param {(point: Point) => Vec} move fractions to fractions
- * @returns {Doc}
+ * @param {(point: Point) => Partial<Point>} move fractions to fractions
  */
 function mapPoints(doc, selection, move) {
+  return patchPoints(doc, selection, (point) => ({ ...point, ...move(point) }));
+}
+
+/**
+ * Change the selected points.
+ * @param {Doc} doc
+ * @param {Selection} selection
+ * @param {(point: Point, index: number, track: Track) => Point} change
+ * @returns {Doc}
+ */
+export function patchPoints(doc, selection, change) {
   return {
     ...doc,
     tracks: doc.tracks.map((track) => {
       const chosen = selection.get(track.id);
       if (!chosen?.size) return track;
       const points = track.points.map((point, i) =>
-        chosen.has(i) ? tidy({ ...point, ...move(point) }) : point,
+        chosen.has(i) ? tidy(change(point, i, track)) : point,
       );
       return { ...track, points };
     }),
@@ -167,12 +215,20 @@ export function transformPoints(doc, selection, { scaleX = 1, scaleY = 1, angle 
   const { width, height } = doc;
   const cos = Math.cos(angle);
   const sin = Math.sin(angle);
+  const turn = (/** @type {number} */ dx, /** @type {number} */ dy) => {
+    const x = dx * width * scaleX;
+    const y = dy * height * scaleY;
+    /** @type {import("./types.mjs").Pair} */
+    const result = [(x * cos - y * sin) / width, (x * sin + y * cos) / height];
+    return result;
+  };
   return mapPoints(doc, selection, (p) => {
-    const x = (p.x - centre.x) * width * scaleX;
-    const y = (p.y - centre.y) * height * scaleY;
+    const [x, y] = turn(p.x - centre.x, p.y - centre.y);
     return {
-      x: centre.x + (x * cos - y * sin) / width,
-      y: centre.y + (x * sin + y * cos) / height,
+      x: centre.x + x,
+      y: centre.y + y,
+      ...(p.arrive && { arrive: turn(...p.arrive) }),
+      ...(p.leave && { leave: turn(...p.leave) }),
     };
   });
 }
@@ -197,10 +253,18 @@ export function selectedPoints(doc, selection) {
  * @returns {Doc}
  */
 export function insertPoint(doc, id, index, point) {
-  return mapTracks(doc, [id], (track) => {
+  const leader = trackById(doc, id);
+  if (!leader) return doc;
+  const [first] = leader.points;
+  const one = (/** @type {Track} */ { id: other, group, points }) =>
+    other === id || (group !== undefined && group === leader.group && points.length >= index);
+  const ids = doc.tracks.filter(one).map((track) => track.id);
+  return mapTracks(doc, ids, (track) => {
     if (track.points.length >= LIMITS.points) return track;
+    const [own] = track.points;
     const points = track.points.slice();
-    points.splice(index, 0, tidy(point));
+    const [dx, dy] = [own.x - first.x, own.y - first.y];
+    points.splice(index, 0, tidy({ ...point, x: point.x + dx, y: point.y + dy }));
     return { ...track, points };
   });
 }

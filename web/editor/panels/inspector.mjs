@@ -8,7 +8,7 @@
  * @typedef {import("../labels/strings.mjs").Translate} Translate
  * @typedef {import("../model/types.mjs").Forced} Forced
  */
-import { assign, chosen, update as updateSelected } from "../controller/edits.mjs";
+import { assign, chosen, resize, toggleWaiting, update as updateSelected } from "../controller/edits.mjs";
 import { EASINGS, LIMITS } from "../model/document.mjs";
 import { clipLength } from "../model/frames.mjs";
 import { bounds } from "../model/geometry.mjs";
@@ -16,17 +16,19 @@ import { editableSelection } from "../model/layers.mjs";
 import { onlyPoint } from "../model/selection.mjs";
 import { resized, setKey, withRange } from "../model/timing.mjs";
 import { mapTracks, movePoints, selectedPoints } from "../model/tracks.mjs";
-import { el } from "../view/dom.mjs";
+import { scaleAt } from "../model/sizes.mjs";
+import { el, iconButton } from "../view/dom.mjs";
 import { patchChildren } from "../view/patch.mjs";
 
-const SHOWN = /** @type {const} */ (["doc", "selection", "entity", "readOnly"]);
+const SHOWN = /** @type {const} */ (["doc", "selection", "entity", "sizes", "readOnly"]);
 
 /**
  * @param {Store} store
  * @param {Translate} t
  * @param {() => Forced} forced
+ * @param {() => void} openMotion shows how the selected tracks move
  */
-export function createInspector(store, t, forced) {
+export function createInspector(store, t, forced, openMotion) {
   const element = el("div", { class: "tora2-inspector" });
   /** @type {State | null} */
   let shown = null;
@@ -38,7 +40,7 @@ export function createInspector(store, t, forced) {
       return;
     shown = state;
     shownForced = nowForced;
-    patchChildren(element, fields(store, t, forced()));
+    patchChildren(element, fields(store, t, forced(), openMotion));
   }
   return { element, update };
 }
@@ -47,9 +49,10 @@ export function createInspector(store, t, forced) {
  * @param {Store} store
  * @param {Translate} t
  * @param {Forced} forced
+ * @param {() => void} openMotion
  * @returns {HTMLElement[]}
  */
-function fields(store, t, forced) {
+function fields(store, t, forced, openMotion) {
   const { doc, selection, readOnly } = store.state;
   const first = doc.tracks.find((track) => selection.has(track.id));
   if (!first) return clipFields(store, t, forced);
@@ -65,8 +68,16 @@ function fields(store, t, forced) {
       ),
     );
   result.push(
-    number(t("start"), first.start, 0, doc.frames - 1, 1, (v) => edge("start", v), { disabled }),
-    number(t("end"), first.end, 0, doc.frames - 1, 1, (v) => edge("end", v), { disabled }),
+    number(t("start"), first.start, 0, doc.frames - 1, 1, (v) => edge("start", v), {
+      disabled,
+      title: `${t("start")}: ${seconds(doc, first.start)}`,
+    }),
+    waiting(store, t, "before", disabled),
+    number(t("end"), first.end, 0, doc.frames - 1, 1, (v) => edge("end", v), {
+      disabled,
+      title: `${t("end")}: ${seconds(doc, first.end)}`,
+    }),
+    waiting(store, t, "after", disabled),
     el(
       "select",
       {
@@ -83,7 +94,10 @@ function fields(store, t, forced) {
       ...EASINGS.map((easing) =>
         el("option", { value: easing, selected: easing === first.easing }, t(`easing_${easing}`)),
       ),
+      typeof first.easing !== "string" &&
+        el("option", { value: "own", selected: true, disabled: true }, t("easing_own")),
     ),
+    iconButton("curve", t("motion"), openMotion, { "data-key": "motion", "data-action": "motion", disabled }),
     entityPicker(store, t),
   );
   return result;
@@ -111,13 +125,16 @@ function placeFields(store, t) {
   const result = [
     number("X", round(box.left * doc.width), -farX, farX, 1, (left) => moveTo({ left }), {
       disabled,
-      title: t("x"),
+      title: `${t("x")} (${percent(box.left)})`,
     }),
     number("Y", round(box.top * doc.height), -farY, farY, 1, (top) => moveTo({ top }), {
       disabled,
-      title: t("y"),
+      title: `${t("y")} (${percent(box.top)})`,
     }),
   ];
+  if (store.state.sizes || points.some(({ scale }) => scale !== undefined)) {
+    result.push(sizeField(store, t, disabled));
+  }
   const only = onlyPoint(doc, selection);
   if (only && only.index > 0 && only.index < only.track.points.length - 1) {
     const { frame } = only.track.points[only.index];
@@ -142,6 +159,43 @@ function placeFields(store, t) {
     result.push(labelled(t("keyShort"), input));
   }
   return result;
+}
+
+/** How large the entity is at the first selected point, in percent. @param {Store} store @param {Translate} t @param {boolean} disabled */
+function sizeField(store, t, disabled) {
+  const { doc, selection } = store.state;
+  const track = doc.tracks.find(({ id }) => selection.has(id));
+  const [index = 0] = (track && selection.get(track.id)) ?? [];
+  const scale = track ? scaleAt(doc, track, index) : 1;
+  const { minScale, maxScale } = LIMITS;
+  const change = (/** @type {number} */ v) => resize(store, v / 100);
+  return number(t("sizeShort"), round(scale * 100), minScale * 100, maxScale * 100, 5, change, {
+    disabled,
+    title: t("sizeHere"),
+  });
+}
+
+/** Whether the selected tracks wait outside their time. @param {Store} store @param {Translate} t @param {"before" | "after"} side @param {boolean} disabled */
+function waiting(store, t, side, disabled) {
+  const first = store.state.doc.tracks.find((track) => store.state.selection.has(track.id));
+  const word = side === "before" ? "waitBefore" : "waitAfter";
+  const waits = first?.[side] === "wait";
+  return iconButton(word, t(word), () => toggleWaiting(store, side), {
+    "data-key": word,
+    "data-action": word,
+    "aria-pressed": String(waits),
+    disabled,
+  });
+}
+
+/** @param {number} fraction */
+function percent(fraction) {
+  return `${(fraction * 100).toFixed(1)} %`;
+}
+
+/** @param {Doc} doc @param {number} frame */
+function seconds({ fps }, frame) {
+  return `${(frame / fps).toFixed(2)} s`;
 }
 
 /** @param {Store} store @param {Translate} t @param {Forced} forced */

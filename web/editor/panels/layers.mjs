@@ -16,7 +16,8 @@ import { colorsOf, moveEntity, moveTrack, removeEntity, updateEntity } from "../
 import { isVisible, layerKey } from "../model/layers.mjs";
 import { tooFast } from "../model/sampling.mjs";
 import { allPoints, isWhole, toggle } from "../model/selection.mjs";
-import { removeTracks } from "../model/tracks.mjs";
+import { removeTracks, titleOf, updateTracks } from "../model/tracks.mjs";
+import { dragRow } from "./dragging.mjs";
 import { el, iconButton, setPressed } from "../view/dom.mjs";
 import { patchChildren } from "../view/patch.mjs";
 
@@ -28,6 +29,7 @@ const SHOWN = /** @type {const} */ ([
   "hidden",
   "locked",
   "solo",
+  "collapsed",
   "readOnly",
 ]);
 
@@ -77,7 +79,13 @@ export function createLayers(store, t) {
     patchChildren(list, rows);
     if (found) bringIntoView(list);
   }
-  return { element, update };
+  /** @param {string} id */
+  function nameTrack(id) {
+    update();
+    const row = [...list.children].find((child) => child.getAttribute("data-track") === id);
+    if (row instanceof HTMLElement) renameTrack(row);
+  }
+  return { element, update, nameTrack };
 }
 
 /** Scroll to a selected track that is out of sight; the page around the list stays. @param {HTMLElement} list */
@@ -130,13 +138,57 @@ function layer(store, t, entity) {
         if (event.target instanceof Element && event.target.closest("input, button")) return;
         chooseEntity(store, entity?.id ?? null);
       },
+      onpointerdown: (/** @type {PointerEvent} */ event) => {
+        if (entity) dragRow(store, event, { track: null, entity: entity.id });
+      },
     },
+    foldButton(store, t, key, tracks.length),
     entity ? swatch(store, t, entity) : el("span", { class: "tora2-dot" }),
     entity ? nameField(store, t, entity) : el("span", { class: "tora2-name" }, t("freeTracks")),
     solo,
     ...flags(store, t, key),
   );
+  if (state.collapsed.has(key)) return [header];
   return [header, ...tracks.map((track) => trackRow(store, t, track))];
+}
+
+/** Shows and folds away the tracks of a layer. @param {Store} store @param {Translate} t @param {string} key @param {number} count */
+function foldButton(store, t, key, count) {
+  const shut = store.state.collapsed.has(key);
+  return iconButton(shut ? "shut" : "open", t(shut ? "unfold" : "fold"), () => toggleFlag(store, key, "collapsed"), {
+    class: "tora2-button tora2-fold",
+    "aria-expanded": String(!shut),
+    "data-key": "fold",
+    disabled: count === 0,
+  });
+}
+
+/** The name of a track, which can be typed over. @param {Store} store @param {Translate} t @param {Track} track */
+function trackName(store, t, track) {
+  return el("input", {
+    class: "tora2-name tora2-track-name",
+    type: "text",
+    value: titleOf(track),
+    maxLength: LIMITS.name,
+    spellcheck: false,
+    tabIndex: -1,
+    disabled: store.state.readOnly,
+    "aria-label": t("nameTrack"),
+    onchange: (/** @type {Event} */ event) => {
+      const input = /** @type {HTMLInputElement} */ (event.target);
+      const name = input.value.trim();
+      const own = isName(name) && name !== track.id ? name : undefined;
+      store.edit(updateTracks(store.state.doc, [track.id], { name: own }));
+    },
+  });
+}
+
+/** Begin to type a track's name. @param {HTMLElement} row */
+function renameTrack(row) {
+  const input = row.querySelector("input.tora2-track-name");
+  if (!(input instanceof HTMLInputElement)) return;
+  input.focus();
+  input.select();
 }
 
 /** @param {Store} store @param {Translate} t @param {Track} track */
@@ -158,17 +210,29 @@ function trackRow(store, t, track) {
       class: isVisible(state, track) ? "tora2-track" : "tora2-track tora2-dim",
       role: "listitem",
       tabIndex: 0,
-      "aria-label": t("announceTrack", { id: track.id, n, start: track.start, end: track.end }),
+      "aria-label": t("announceTrack", { id: titleOf(track), n, start: track.start, end: track.end }),
       "aria-current": String(isWhole(state.selection, track)),
       "data-key": `track:${track.id}`,
       "data-track": track.id,
+      title: t("nameTrackHelp"),
       "data-partly": partly ? "" : null,
       onclick: (/** @type {MouseEvent} */ event) => {
-        if (event.target instanceof Element && event.target.closest("button")) return;
+        if (event.target instanceof Element && event.target.closest("button, input")) return;
         choose(event.shiftKey || event.ctrlKey || event.metaKey);
+      },
+      onpointerdown: (/** @type {PointerEvent} */ event) =>
+        dragRow(store, event, { track: track.id }),
+      ondblclick: (/** @type {MouseEvent} */ event) => {
+        if (!(event.target instanceof Element && event.target.closest("button"))) {
+          renameTrack(/** @type {HTMLElement} */ (event.currentTarget));
+        }
       },
       onkeydown: (/** @type {KeyboardEvent} */ event) => {
         if (event.target !== event.currentTarget) return;
+        if (event.key === "F2") {
+          event.stopPropagation();
+          return renameTrack(/** @type {HTMLElement} */ (event.currentTarget));
+        }
         if (event.key !== "Enter" && event.key !== " ") return;
         event.preventDefault();
         event.stopPropagation();
@@ -176,8 +240,8 @@ function trackRow(store, t, track) {
       },
     },
     el("span", { class: "tora2-dot", style: `background:${colorsOf(state.doc).get(track.id)}` }),
-    el("span", { class: "tora2-name" }, track.id),
-    fast && el("span", { class: "tora2-fast", title: t("tooFast", { tracks: track.id }) }, "▲"),
+    trackName(store, t, track),
+    fast && el("span", { class: "tora2-fast", title: t("tooFast", { tracks: titleOf(track) }) }, "▲"),
     !partly &&
       el("span", { class: "tora2-note" }, n === 1 ? t("oneAnchor") : t("trackPoints", { n })),
     ...flags(store, t, track.id),

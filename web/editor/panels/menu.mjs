@@ -6,9 +6,8 @@
  * @typedef {import("../labels/strings.mjs").Word} Word
  * @typedef {import("../input/target.mjs").Target & Actions & {raw: unknown, follow(): void,
  *   port: {setFit(fit: import("../model/fitting.mjs").Fit): void}}} Owner
- * `chosen`: whether it is the one that is in force, of several that exclude each other
- * @typedef {{label: string, run: () => void, disabled?: boolean, key?: string, chosen?: boolean}} Item
- * @typedef {{title: string, items: Item[]}} Section
+ * @typedef {import("./sections.mjs").Item} Item
+ * @typedef {import("./sections.mjs").Section} Section
  */
 import { COMMANDS, isEnabled, perform } from "../controller/commands.mjs";
 import { EXPORTS } from "../formats/exporting.mjs";
@@ -21,6 +20,7 @@ import { wholeTracks } from "../model/selection.mjs";
 import { TEMPLATES } from "../model/templates.mjs";
 import { addTrack } from "../model/tracks.mjs";
 import { el } from "../view/dom.mjs";
+import { commandItem, sectionElement, stepThrough } from "./sections.mjs";
 
 const EDITS = /** @type {const} */ ([
   "duplicate",
@@ -58,43 +58,8 @@ export function createMenu(editor) {
     if (target instanceof Node && (element.contains(target) || opener?.contains(target))) return;
     close();
   }
-  element.addEventListener("keydown", (event) => {
-    if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
-    const buttons = [...element.querySelectorAll("button:enabled")];
-    const at = buttons.indexOf(/** @type {Element} */ (document.activeElement));
-    const step = event.key === "ArrowDown" ? 1 : buttons.length - 1;
-    /** @type {HTMLElement} */ (buttons[(at + step) % buttons.length]).focus();
-    event.preventDefault();
-    event.stopPropagation();
-  });
+  element.addEventListener("keydown", (event) => stepThrough(element, event));
   return { element, toggle, close, dismiss };
-}
-
-/** @param {Section} section @param {() => void} close */
-function sectionElement({ title, items }, close) {
-  return el(
-    "div",
-    { role: "group", "aria-label": title },
-    el("div", { class: "tora2-menu-title" }, title),
-    ...items.map(({ label, run, disabled, key, chosen }) =>
-      el(
-        "button",
-        {
-          type: "button",
-          role: chosen === undefined ? "menuitem" : "menuitemradio",
-          "aria-checked": chosen === undefined ? null : String(chosen),
-          class: "tora2-item",
-          disabled,
-          onclick: () => {
-            close();
-            run();
-          },
-        },
-        el("span", {}, label),
-        key ? el("kbd", {}, key) : null,
-      ),
-    ),
-  );
 }
 
 /** @param {Owner} editor @returns {Section[]} */
@@ -118,16 +83,6 @@ function sectionsOf(editor) {
     { title: t("exportAs"), items: exportItems(editor) },
     { title: t("shortcuts"), items: [item("shortcuts")] },
   ];
-}
-
-/** @param {Owner} editor @param {CommandId} id @returns {Item} */
-function commandItem(editor, id) {
-  return {
-    label: editor.t(id),
-    key: COMMANDS[id].keys?.[0],
-    disabled: !isEnabled(id, editor.store.state),
-    run: () => perform(id, editor),
-  };
 }
 
 /** @param {Owner} editor @returns {Item[]} */

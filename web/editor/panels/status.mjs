@@ -9,7 +9,7 @@
 import { LIMITS } from "../model/document.mjs";
 import { tooFast } from "../model/sampling.mjs";
 import { onlyPoint } from "../model/selection.mjs";
-import { selectedPoints } from "../model/tracks.mjs";
+import { selectedPoints, titleOf } from "../model/tracks.mjs";
 import { el, icon } from "../view/dom.mjs";
 
 const SPOKEN_FOR_MS = 5000;
@@ -40,7 +40,7 @@ export function createStatus(store, t, refused) {
     setText(message, state.message ?? "");
     const fast = state.doc.tracks
       .filter((track) => tooFast(track, state.doc))
-      .map((track) => track.id);
+      .map(titleOf);
     const warning = refusal(refused(), t) || (fast.length ? tooFastWords(fast, t) : "");
     const speaking = performance.now() < until;
     element.classList.toggle("tora2-warn", !speaking && warning !== "");
@@ -62,7 +62,7 @@ export function createStatus(store, t, refused) {
   return { element, banner, update, say };
 }
 
-/** @param {string[]} fast ids @param {Translate} t */
+/** @param {string[]} fast names @param {Translate} t */
 function tooFastWords(fast, t) {
   return t("tooFast", { tracks: fast.slice(0, 6).join(", ") });
 }
@@ -93,7 +93,7 @@ function announcement({ state: { doc, selection } }, t) {
     const { track, index } = point;
     const { x, y } = track.points[index];
     return t("announcePoint", {
-      id: track.id,
+      id: titleOf(track),
       i: index + 1,
       n: track.points.length,
       x: Math.round(x * doc.width),
@@ -104,7 +104,10 @@ function announcement({ state: { doc, selection } }, t) {
   if (!tracks.length) return t("announceNothing");
   return tracks
     .slice(0, 3)
-    .map(({ id, points, start, end }) => t("announceTrack", { id, n: points.length, start, end }))
+    .map((track) => {
+      const { points, start, end } = track;
+      return t("announceTrack", { id: titleOf(track), n: points.length, start, end });
+    })
     .join("; ");
 }
 

@@ -7,19 +7,21 @@
 import { el, iconButton } from "../view/dom.mjs";
 import { createButtons } from "./buttons.mjs";
 
-const TOOLS = /** @type {const} */ (["select", "points", "freehand", "anchor", "hand"]);
+const TOOLS = /** @type {const} */ (["select", "points", "freehand", "anchor", "spread", "hand"]);
 
 /**
  * @param {Actions} actions
  * @param {Translate} t
  * @param {(button: HTMLElement) => void} toggleMenu
+ * @param {() => void} toggleCamera
  */
-export function createToolbar(actions, t, toggleMenu) {
+export function createToolbar(actions, t, toggleMenu, toggleCamera) {
   const { button, update } = createButtons(actions, t);
   const more = iconButton("more", t("more"), () => toggleMenu(more), {
     "aria-haspopup": "menu",
     "data-action": "menu",
   });
+  const camera = iconButton("camera", t("camera"), toggleCamera, { "data-action": "camera" });
   const group = (/** @type {HTMLElement[]} */ ...buttons) =>
     el("div", { class: "tora2-group" }, ...buttons);
   const element = el(
@@ -27,6 +29,7 @@ export function createToolbar(actions, t, toggleMenu) {
     { class: "tora2-toolbar", role: "toolbar", "aria-label": t("edit") },
     group(...TOOLS.map((tool) => button(tool, { "data-tool": tool }))),
     group(button("curve"), button("snap"), button("grid")),
+    group(button("sizes"), camera),
     group(button("undo"), button("redo")),
     el("div", { class: "tora2-spacer" }),
     group(button("fit"), button("layers"), button("fullscreen"), more),

@@ -8,6 +8,7 @@
 import { TimelineController } from "../controller/timelinecontrol.mjs";
 import { ROW, rowsOf, RULER } from "../controller/timelinehit.mjs";
 import { listen } from "../input/pointers.mjs";
+import { allPoints } from "../model/selection.mjs";
 import { measure, prepare } from "../view/canvas.mjs";
 import { el } from "../view/dom.mjs";
 import { paintTimeline } from "../view/timelineview.mjs";
@@ -95,7 +96,16 @@ export function createTransport(actions, t, status) {
     scroll = Math.min(scroll, most);
     paintTimeline(context, store.state, theme, { ...size, scroll }, motion);
   }
-  return { element, update, paint, measure: () => measure(canvas) };
+  /** Select the track whose row an event is over. @param {{clientY: number}} event */
+  function choose({ clientY }) {
+    const box = canvas.getBoundingClientRect();
+    const y = ((clientY - box.top) * canvas.clientHeight) / (box.height || 1);
+    const track = rowsOf(store.state)[Math.floor((y - RULER + scroll) / ROW)];
+    if (y < RULER || !track) return;
+    if (store.state.selection.has(track.id)) return;
+    store.set({ selection: new Map([[track.id, allPoints(track)]]), entity: track.entity });
+  }
+  return { element, canvas, update, paint, choose, measure: () => measure(canvas) };
 }
 
 /**

@@ -11,7 +11,8 @@
  * address of a video.
  * @typedef {{frames: string[], video: string | null, masks: string[]}} Source
  */
-import { FITS } from "../model/fitting.mjs";
+import { FITS, placed } from "../model/fitting.mjs";
+import { COLUMNS } from "../model/spreading.mjs";
 import { el } from "./dom.mjs";
 
 const TINT = [255, 64, 96, 110];
@@ -108,6 +109,32 @@ export class Background {
       tint: mask && this.tint(mask),
       fit: this.fit,
     };
+  }
+
+  /**
+   * What the masks cover at a frame.
+   * @param {import("../model/types.mjs").Doc} doc
+   * @param {number} frame
+   * @returns {import("../model/spreading.mjs").Cells | null} null without masks
+   */
+  cells(doc, frame) {
+    const image = this.picture(pick(this.source.masks, frame, doc.frames));
+    if (!image) return null;
+    const rows = Math.max(1, Math.round((COLUMNS * doc.height) / doc.width));
+    const canvas = el("canvas", { width: COLUMNS, height: rows });
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    if (!context) return null;
+    const extent = { width: image.naturalWidth, height: image.naturalHeight };
+    const { from, to } = placed(extent, doc, this.fit);
+    const [across, down] = [COLUMNS / doc.width, rows / doc.height];
+    context.drawImage(
+      image,
+      ...[from.x, from.y, from.width, from.height],
+      ...[to.x * across, to.y * down, to.width * across, to.height * down],
+    );
+    const { data } = context.getImageData(0, 0, COLUMNS, rows);
+    const inside = Uint8Array.from({ length: COLUMNS * rows }, (_, i) => Number(data[4 * i] > 127));
+    return { columns: COLUMNS, rows, inside };
   }
 
   /** @param {string | undefined} url */

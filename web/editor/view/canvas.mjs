@@ -5,10 +5,12 @@
  * @typedef {import("../model/types.mjs").Viewport} Viewport
  * @typedef {import("./theme.mjs").Theme} Theme
  *
+ * @typedef {(track: import("../model/types.mjs").Track) => (HTMLImageElement | null)} Portraits
+ *   the picture of a track's entity
  * @typedef {{width: number, height: number, zoom: number}} Size css pixels, and how much larger than
  *   those the page shows them
  * @typedef {{context: CanvasRenderingContext2D, state: State, view: Viewport, theme: Theme,
- *   busy: boolean, hint?: string}} Surface what is painted on, and what is shown there. The context
+ *   busy: boolean, hint?: string, portraits?: Portraits}} Surface what is painted on, and what is shown there. The context
  *   is scaled to css pixels; `busy`: there is a picture behind, so that lines need a rim; `hint`:
  *   what to say on an empty frame
  */

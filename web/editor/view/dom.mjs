@@ -13,6 +13,9 @@ export const HANDLERS = /** @type {const} */ ([
   "onchange",
   "onfocus",
   "onkeydown",
+  "onpointerdown",
+  "ondblclick",
+  "onsubmit",
 ]);
 
 /**

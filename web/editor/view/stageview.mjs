@@ -11,11 +11,16 @@ import { gripsOf, selectionBox } from "../controller/hit.mjs";
 import { colorsOf } from "../model/entities.mjs";
 import { placed } from "../model/fitting.mjs";
 import { isVisible } from "../model/layers.mjs";
+import { sampleTrack } from "../model/sampling.mjs";
+import { titleOf } from "../model/tracks.mjs";
 import { toCss } from "../model/viewport.mjs";
+import { paintCamera, paintPointGrips, paintSizes, paintSpeeds } from "./extraview.mjs";
 import { paintNow, paintTrack, sketchTrack } from "./trackview.mjs";
 
 /** As much of an entity's name as the hover shows. */
 const NAME = 24;
+/** Sizes and speeds of more tracks than this would hide the picture. */
+const MOST_SIZES = 24;
 
 /**
  * @param {Surface} surface
@@ -32,7 +37,10 @@ export function paintStage(surface, size, backdrop, motion, layer) {
   paintTracks(surface, motion, layer);
   if (surface.hint && !state.stroke) paintHint(surface, surface.hint);
   paintDrawing(surface, size);
-  if (!motion.heavy) paintSelection(surface);
+  if (!motion.heavy) {
+    if (state.tool === "select") paintPointGrips(surface);
+    paintSelection(surface);
+  }
   if (state.hover) paintHover(surface, size);
 }
 
@@ -59,7 +67,26 @@ function paintTracks(surface, motion, layer) {
   }
   const hovered = resting.find((track) => track.id === state.hover?.track);
   if (hovered && !chosen(hovered)) paintTrack(surface, hovered, colorOf(hovered), true);
+  if (!motion.heavy) paintExtras(surface, shown, colorOf);
   for (const track of motion.heavy ? resting : shown) paintNow(surface, track, colorOf(track));
+}
+
+/**
+ * Sizes and speeds of the selected tracks, or of all where few are selected, and the camera.
+ * @param {Surface} surface
+ * @param {Track[]} shown
+ * @param {(track: Track) => string} colorOf
+ */
+function paintExtras(surface, shown, colorOf) {
+  const { state, portraits = () => null } = surface;
+  const chosen = shown.filter((track) => state.selection.has(track.id));
+  const meant = (chosen.length ? chosen : shown).slice(0, MOST_SIZES);
+  if (state.sizes) for (const track of meant) paintSizes(surface, track, colorOf(track), portraits);
+  if (state.speeds) for (const track of meant) paintSpeeds(surface, track, colorOf(track));
+  paintCamera(
+    surface,
+    shown.map((track) => ({ track, color: colorOf(track) })),
+  );
 }
 
 /**
@@ -227,31 +254,46 @@ function paintHover({ context, state, view, theme }, size) {
   const { hover, doc } = state;
   if (!hover) return;
   const at = toCss(view, hover.at);
-  const text = hoverText(doc, hover);
+  const lines = hoverText(doc, hover);
   context.font = theme.font;
-  const width = context.measureText(text).width + 14;
+  const width = Math.max(...lines.map((line) => context.measureText(line).width)) + 14;
   const x = Math.min(Math.max(4, at.x + 12), Math.max(4, size.width - width - 4));
-  const y = at.y > 36 ? at.y - 30 : at.y + 14;
+  const y = at.y > 52 ? at.y - 46 : at.y + 14;
   context.fillStyle = theme.raised;
   context.strokeStyle = theme.border;
   context.lineWidth = 1;
   context.beginPath();
-  context.roundRect(x, y, width, 20, 5);
+  context.roundRect(x, y, width, 36, 5);
   context.fill();
   context.stroke();
   context.fillStyle = theme.text;
   context.textAlign = "left";
   context.textBaseline = "middle";
-  context.fillText(text, x + 7, y + 10.5);
+  lines.forEach((line, i) => context.fillText(line, x + 7, y + 10.5 + 15 * i));
 }
 
 /**
+ * Whose path it is and when it is passed; where that is, in pixels and in percent of the frame.
  * @param {Doc} doc
  * @param {import("../model/store.mjs").Hover} hover
  */
 function hoverText(doc, hover) {
+  const track = doc.tracks.find(({ id }) => id === hover.track);
+  const owner = doc.entities.find((entity) => entity.id === track?.entity)?.name.slice(0, NAME);
   const frame = Math.round(hover.frame);
-  const owner = doc.tracks.find((track) => track.id === hover.track)?.entity;
-  const name = doc.entities.find((entity) => entity.id === owner)?.name.slice(0, NAME) ?? "";
-  return `${name && `${name}  ·  `}${hover.track}  ·  ${frame} / ${doc.frames - 1}  ·  ${(hover.frame / doc.fps).toFixed(2)} s`;
+  const names = [owner, track && titleOf(track).slice(0, NAME)];
+  const second = `${(hover.frame / doc.fps).toFixed(2)} s`;
+  const percent = (/** @type {number} */ part, /** @type {number} */ whole) =>
+    `${((100 * part) / whole).toFixed(1)} %`;
+  const { x, y } = hover.at;
+  const places = [
+    `${x.toFixed(0)}, ${y.toFixed(0)} px`,
+    `${percent(x, doc.width)}, ${percent(y, doc.height)}`,
+  ];
+  const scale = track && sampleTrack(track, doc).scale[Math.min(doc.frames - 1, Math.max(0, frame))];
+  if (scale !== undefined && scale !== 1) places.push(`× ${scale.toFixed(2)}`);
+  return [
+    [...names, `${frame} / ${doc.frames - 1}`, second].filter(Boolean).join("  ·  "),
+    places.join("  ·  "),
+  ];
 }

@@ -8,6 +8,7 @@
  */
 import { frameToX, LABEL, ROW, rowsOf, RULER } from "../controller/timelinehit.mjs";
 import { colorsOf } from "../model/entities.mjs";
+import { titleOf } from "../model/tracks.mjs";
 import { keysOf, tooFast } from "../model/sampling.mjs";
 
 /**
@@ -58,8 +59,9 @@ function paintRow(context, state, theme, strip, track, top, color, warned) {
   context.fillStyle = color;
   context.fillRect(8, top + 6, 8, 8);
   context.fillStyle = chosen ? theme.text : theme.muted;
-  context.fillText(track.id, 22, top + ROW / 2 + 0.5, LABEL - 24);
+  context.fillText(titleOf(track), 22, top + ROW / 2 + 0.5, LABEL - 24);
 
+  paintOutside(context, state, strip, track, top, color);
   const start = frameToX(state, strip, track.start);
   const end = frameToX(state, strip, track.end);
   context.globalAlpha = chosen ? 0.95 : 0.6;
@@ -72,6 +74,12 @@ function paintRow(context, state, theme, strip, track, top, color, warned) {
     context.strokeStyle = theme.warning;
     context.lineWidth = 1.5;
     context.stroke();
+  }
+  context.fillStyle = chosen ? theme.raised : theme.surround;
+  for (const [first, last] of track.hidden ?? []) {
+    const from = frameToX(state, strip, first - 0.5);
+    const to = frameToX(state, strip, last + 0.5);
+    context.fillRect(from, top + ROW / 2 - 3, to - from, 6);
   }
   context.fillStyle = theme.handle;
   context.fillRect(start - 3, top + 4, 3, ROW - 8);
@@ -91,6 +99,27 @@ function paintRow(context, state, theme, strip, track, top, color, warned) {
     context.fill();
     context.stroke();
   }
+}
+
+/**
+ * Where a track waits, before its start or after its end: a line where it would else be absent.
+ * @param {CanvasRenderingContext2D} context
+ * @param {State} state
+ * @param {Strip} strip
+ * @param {Track} track
+ * @param {number} top
+ * @param {string} color
+ */
+function paintOutside(context, state, strip, track, top, color) {
+  context.fillStyle = color;
+  context.globalAlpha = 0.6;
+  const line = (/** @type {number} */ from, /** @type {number} */ to) => {
+    const x = frameToX(state, strip, from);
+    context.fillRect(x, top + ROW / 2 - 1, frameToX(state, strip, to) - x, 2);
+  };
+  if (track.before === "wait") line(0, track.start);
+  if (track.after === "wait") line(track.end, state.doc.frames - 1);
+  context.globalAlpha = 1;
 }
 
 /**
@@ -122,6 +151,16 @@ function paintRuler(context, state, theme, strip) {
   }
   context.stroke();
 
+  context.fillStyle = theme.warning;
+  for (const key of doc.camera?.keys ?? []) {
+    const at = frameToX(state, strip, key.frame);
+    context.beginPath();
+    context.moveTo(at, RULER - 7);
+    context.lineTo(at + 4, RULER - 3);
+    context.lineTo(at, RULER + 1);
+    context.lineTo(at - 4, RULER - 3);
+    context.fill();
+  }
   const x = Math.round(frameToX(state, strip, frame)) + 0.5;
   context.strokeStyle = theme.accent;
   context.lineWidth = 1.5;

@@ -6,7 +6,7 @@
  * @typedef {import("../model/sampling.mjs").Sampled} Sampled
  */
 import { flatten, pointAt } from "../model/geometry.mjs";
-import { sampleTrack, SPEED_LIMIT, tooFast, visibleAt } from "../model/sampling.mjs";
+import { bends, sampleTrack, SPEED_LIMIT, tooFast, visibleAt } from "../model/sampling.mjs";
 import { paintPoints } from "./pointview.mjs";
 
 /** A path is drawn by chords of at most this many css pixels and of this much turning, in radians. */
@@ -60,11 +60,12 @@ export function paintTrack(surface, track, color, strong) {
  */
 export function sketchTrack({ context, state, view, theme }, track, color) {
   const { width, height } = state.doc;
-  const points = track.points.map((p) => ({
-    x: p.x * width * view.scale + view.x,
-    y: p.y * height * view.scale + view.y,
+  const points = bends(track, width * view.scale, height * view.scale).map((p) => ({
+    ...p,
+    x: p.x + view.x,
+    y: p.y + view.y,
   }));
-  const { x, y } = flatten(points, track.curve, SKETCH_STEPS);
+  const { x, y } = flatten(points, track.curve, SKETCH_STEPS, track.tension);
   const path = new Path2D();
   path.moveTo(x[0], y[0]);
   for (let i = 1; i < x.length; i++) path.lineTo(x[i], y[i]);
