@@ -160,13 +160,18 @@ def parse_scene(value: object, folder: str | os.PathLike[str]) -> Scene:
     )
 
 
+def occurs(word: str, prompt: str) -> bool:
+    """Whether `word` stands in `prompt` as whole words, whatever the case and spacing."""
+    return bool(spans_of(word, prompt))
+
+
 def _entity(value: object, path: str, prompt: str, root: Path) -> SceneEntity:
     fields = mapping(value, path, ("id", "word"), ("kind", "images", "strength"))
     identifier = fields["id"]
     if not isinstance(identifier, str) or not _IDENTIFIER.fullmatch(identifier):
         raise refuse(child(path, "id"), identifier, "1 to 64 letters, digits, _ or -")
     word = text(fields["word"], child(path, "word"), 200)
-    if not spans_of(word, prompt):
+    if not occurs(word, prompt):
         raise refuse(child(path, "word"), word, f"a word of the prompt {show(prompt)}")
     images_path = child(path, "images")
     images = sequence(fields.get("images", ()), images_path, 0, MAX_IMAGES)

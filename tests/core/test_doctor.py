@@ -369,6 +369,18 @@ def test_what_fits(free: float, expected: str) -> None:
     assert expected in str(memory.judge(need, int(free * GIB), accelerated=True))
 
 
+@pytest.mark.parametrize("card", memory.CARDS)
+def test_a_preset_fits_its_card(card: int) -> None:
+    made = memory.preset(card)
+    assert made.device + memory.RESERVED <= card * GIB
+    assert (made.weight_dtype == "default") is (card > 12)
+    need = next(need for need in memory.NEEDS if "with Tora," in need.task)
+    fits = memory.judge(need, card * GIB - memory.RESERVED, accelerated=True).fits
+    assert ("8-bit weights" in fits) is (made.weight_dtype == "fp8_e4m3fn")
+    page = Path(__file__).parents[2] / "README.md"
+    assert f"| {made.card} GB | `{made.weight_dtype}` | `{made.text_encoder}` |" in page.read_text()
+
+
 def test_without_a_gpu_or_a_figure() -> None:
     need = memory.NEEDS[0]
     assert "no GPU" in memory.judge(need, 100 * GIB, accelerated=False).fits

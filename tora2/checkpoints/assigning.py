@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..fields import plain
+from .sources import TORA_TRANSFORMER, TORA_TRANSFORMER_I2V
 
 FLOAT8 = frozenset(
     getattr(torch, name)
@@ -42,7 +43,9 @@ def check_plain(path: Path, tensors: Mapping[str, Tensor]) -> None:
             kind = str(tensor.dtype).removeprefix("torch.")
             raise ValueError(
                 f"{path} holds quantised weights ({plain(name)} is {kind}), as GGUF and "
-                "bitsandbytes files do: expected fp8, fp16, bf16 or float32"
+                "bitsandbytes files do: expected fp8, fp16, bf16 or float32, such as "
+                f"{TORA_TRANSFORMER_I2V.file} (image to video) or {TORA_TRANSFORMER.file} (text to "
+                "video) of Kijai, which in 8 bits need half the memory"
             )
 
 

@@ -130,6 +130,58 @@ def _fits(need: Need, free: int | None, accelerated: bool) -> str:
     return f"does not fit: {_gib(need.least)} are the least with one block at a time"
 
 
+RESERVED = int(1.25 * GIB)
+"""Of a card's memory, what its driver, the desktop and the host's own workspaces take."""
+CARDS = (12, 16, 24)
+"""Memory of common cards in GB, as they are sold."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How to load what a card's memory holds, image to video with Tora at 480x720 and 49 frames.
+
+    Attributes:
+        card: its memory in GB, as it is sold.
+        weight_dtype: of Tora2 Load Model.
+        text_encoder: the file for Load CLIP.
+        device: bytes on the card while sampling.
+        system: bytes of system memory, of what rests there beside it.
+        disk: bytes of the files.
+    """
+
+    card: int
+    weight_dtype: str
+    text_encoder: str
+    device: int
+    system: int
+    disk: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.card} GB: weight_dtype {self.weight_dtype}, {self.text_encoder}: "
+            f"{_gib(self.device)} on the card while sampling, {_gib(self.system)} of system memory, "
+            f"{self.disk / 1e9:.1f} GB on disk"
+        )
+
+
+def preset(card: int) -> Preset:
+    """What suits a card of so many GB, by the same figures as `judge`."""
+    need = next(need for need in NEEDS if need.adapter == MOTION)
+    whole = need.sampling() + RESERVED <= card * GIB
+    # The text encoder has the card to itself while a prompt is encoded, then makes room.
+    large = 2 * TEXT_ENCODER + RESERVED <= card * GIB and card >= CARDS[-1]
+    text = (2 if large else 1) * TEXT_ENCODER
+    width = 2 if whole else 1
+    return Preset(
+        card,
+        "default" if whole else "fp8_e4m3fn",
+        "t5xxl_fp16" if large else "t5xxl_fp8_e4m3fn_scaled",
+        need.sampling(width),
+        text + width * TRANSFORMER + 2 * (MOTION + VAE),
+        2 * (TRANSFORMER + MOTION + VAE) + text,
+    )
+
+
 def text_encoder() -> str:
     """What encoding a prompt takes, in words."""
     sizes = _gib(2 * TEXT_ENCODER), _gib(TEXT_ENCODER)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..checkpoints.sources import BUNDLED, EVERYTHING, NO_TORA2, Source, terms
 from ..fields import plain
-from .memory import NEEDS, Verdict, judge, text_encoder
+from .memory import CARDS, NEEDS, Verdict, judge, preset, text_encoder
 from .recognition import Found
 from .scanning import Scan
 from .system import Device, Package
@@ -79,6 +79,10 @@ class Report:
             *(Section(f"Weights in {scan.folder}", _found(scan)) for scan in facts.scans),
             Section("What can be made", tuple(map(str, self.tasks))),
             Section("Memory", (*map(str, self.memory), text_encoder())),
+            Section(
+                "Presets for cards, image to video with Tora (disk and memory are not the same)",
+                tuple(str(preset(card)) for card in CARDS),
+            ),
         ]
         if self.sources and self.missing:
             title = "What is missing, and where it is published (Tora2 downloads nothing)"
