@@ -41,12 +41,14 @@ class Sighting:
         frame: in which it is seen.
         x, y: its centre in pixels, the left and the top edge at 0.
         radius: of a disc of its area, in pixels.
+        sure: two pairs of frames agree on it, rather than one frame's difference from the ground.
     """
 
     frame: int
     x: float
     y: float
     radius: float
+    sure: bool = True
 
 
 class Things:
@@ -83,13 +85,13 @@ class Things:
         """The things that are seen whole in a frame, those that motion tells best first."""
         if self.small:
             return []
-        found = list(self._by_motion(time))
-        for centre, radius in self._by_difference(time):
-            if all(math.dist(centre, other) > (radius + reach) / 2 for other, reach in found):
-                found.append((centre, radius))
+        found = [(centre, radius, True) for centre, radius in self._by_motion(time)]
+        for centre, radius in self._blobs(time):
+            if all(math.dist(centre, other) > (radius + reach) / 2 for other, reach, _ in found):
+                found.append((centre, radius, False))
         return [
-            Sighting(time, x / self.scale, y / self.scale, radius / self.scale)
-            for (x, y), radius in found
+            Sighting(time, x / self.scale, y / self.scale, radius / self.scale, sure)
+            for (x, y), radius, sure in found
         ]
 
     def differs(self, time: int, place: tuple[float, float]) -> bool | None:
@@ -133,8 +135,10 @@ class Things:
         return points
 
     def _blobs(self, time: int) -> list[tuple[tuple[float, float], float]]:
+        """Centres and radii of what hides a ground at rest, also where it is too fast to match."""
         if time not in self.blobs:
-            self.blobs[time] = list(self._whole(self._difference(time)))
+            moves = self.at_rest is None
+            self.blobs[time] = [] if moves else list(self._whole(self._difference(time)))
         return self.blobs[time]
 
     def _by_motion(self, time: int) -> Iterator[tuple[tuple[float, float], float]]:
@@ -176,11 +180,6 @@ class Things:
             mask = self._closed(self.cv2.bitwise_and(forth, self._shifted(back, step)))
             yield from self._whole(mask)
 
-    def _by_difference(self, time: int) -> Iterator[tuple[tuple[float, float], float]]:
-        """Centres and radii of what hides a ground at rest, also where it is too fast to match."""
-        if self.at_rest is not None:
-            yield from self._blobs(time)
-
     def _difference(self, time: int) -> Mask:
         assert self.at_rest is not None
         gap = self.cv2.absdiff(self.pictures[time], self.at_rest)
@@ -212,10 +211,14 @@ class Things:
 
     def _explained(self, here: Picture, there: Picture, step: Array, ground: Array) -> Mask:
         """Where a picture is found in another one a step away rather than where the ground goes."""
+        thirds = np.full((1, 3), 1 / 3, np.float32)
         moved, rested = (
-            self.cv2.blur(self.cv2.absdiff(self._shifted(there, way), here), (5, 5))
-            .astype(np.float32)
-            .mean(-1)
+            self.cv2.transform(
+                self.cv2.blur(self.cv2.absdiff(self._shifted(there, way), here), (5, 5)).astype(
+                    np.float32
+                ),
+                thirds,
+            )
             for way in (step, ground)
         )
         return np.asarray((moved + _MARGIN < rested) & (moved < _EXACT)).astype(np.uint8)

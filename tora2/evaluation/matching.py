@@ -26,7 +26,8 @@ Array = npt.NDArray[np.float32]
 
 _TIMES = 5  # frames at which things are looked for, beside those in which paths begin
 _MOST = 32  # things that are followed, as each takes time
-_LEAST, _AGREES = 0.6, 2.0  # share of frames, and pixels
+_STRAYS, _STRAYED = 3.0, 0.3  # pixels, and share of the radius, by which what strays is off
+_FEW = 0.1  # share of frames in which a tracker may stray
 _MOVED = 4.0  # pixels that a thing moves at least
 _ON = 1.1  # radii from its centre at which a path begins on a thing
 _LIKE = 0.5  # of the path's own way
@@ -67,29 +68,29 @@ def moving_things(frames: Tensor, tracker: Tracker, begins: Sequence[int]) -> li
             continue
         followed = tracker.follow(frames, [Query(seen.frame, seen.x, seen.y) for seen in fresh])
         for seen, points in zip(fresh, followed.points.numpy(), strict=True):
-            thing = Thing(seen.radius, _agreed(points, finder.centres(seen)))
+            thing = Thing(seen.radius, _agreed(seen, points, finder.centres(seen)))
             if not _known(seen, known) and _moves(thing, finder):
                 known.append(thing)
     return known
 
 
-def _agreed(followed: Array, hidden: Array) -> Array:
-    """What a tracker says of a thing's centre, corrected by the ground at rest that it hides.
+def _agreed(seen: Sighting, followed: Array, hidden: Array) -> Array:
+    """What a tracker says of a thing's centre, held to the ground at rest that the thing hides.
 
-    A tracker may be misled by a pattern that repeats; where it is, most frames show the thing alone
-    and whole elsewhere, and what it says of the others is forgotten.
+    A tracker may be misled by a pattern that repeats: it is where the two drift apart, and then
+    what hides the ground is taken. Otherwise the tracker is finer, once it began in the centre.
     """
-    tracked, seen = (np.isfinite(points).all(-1) for points in (followed, hidden))
-    both = tracked & seen
-    gaps = np.linalg.norm(followed - hidden, axis=-1)
-    if seen.sum() < _LEAST * max(tracked.sum(), 1) or seen.sum() < 3:
-        return followed
-    if both.any() and (gaps[both] < _AGREES).all():
-        return followed
-    path = hidden.copy()
-    if not both.any() or (gaps[both] < _AGREES).mean() >= _LEAST:
-        path[~seen] = followed[~seen]
-    return path
+    both = np.isfinite(followed + hidden).all(-1)
+    if both.sum() < 3:
+        return hidden if np.isfinite(hidden).sum() > np.isfinite(followed).sum() else followed
+    gaps = hidden[both] - followed[both]
+    middle = np.median(gaps, axis=0)
+    strays = np.linalg.norm(gaps - middle, axis=-1) > max(_STRAYS, _STRAYED * seen.radius)
+    if strays.mean() > _FEW:
+        return hidden
+    path = followed if seen.sure else followed + middle
+    found: Array = np.where(np.isfinite(path), path, hidden)
+    return found
 
 
 def _known(seen: Sighting, things: Sequence[Thing]) -> bool:
