@@ -109,7 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace, metrics: list[str]) -> None:
     """Refuse what could not be done after the work."""
-    from ..evaluation.pictures import check_plotting, check_png
+    from ..evaluation.charts import check_plotting
+    from ..evaluation.pictures import check_png
 
     for picture in (arguments.picture, arguments.chart):
         if picture is not None:
@@ -160,7 +161,7 @@ def _draw(
     report: TrajectoryReport,
     words: dict[str, str],
 ) -> None:
-    from ..evaluation.pictures import paths_picture, save_chart, save_picture
+    from ..evaluation.pictures import error_chart, paths_picture, save_picture
     from ..overlay import track_colors
 
     colors = track_colors(document)
@@ -169,4 +170,4 @@ def _draw(
         picture = paths_picture(frames, report, colors, list(labels.values()))
         save_picture(picture, arguments.picture)
     if arguments.chart is not None:
-        save_chart(report, arguments.chart, colors, labels)
+        save_picture(error_chart(report, colors, labels), arguments.chart)

@@ -21,6 +21,7 @@ from .metrics.subject_similarity import subject_similarity
 _SURE = 0.2
 _HIGHER, _LOWER = 0.17, 0.03  # of the box's height
 SIDE = 112
+FACE = "face"
 
 
 class SquareRecogniser(Protocol):
@@ -36,25 +37,30 @@ class Faces:
     def __init__(self, detector: FaceDetector, recogniser: SquareRecogniser) -> None:
         self.detector, self.recogniser = detector, recogniser
 
-    def similarity(
-        self,
-        frames: Tensor,
-        references: Tensor,
-        progress: Callable[[], object] = lambda: None,
-    ) -> float:
+    def similarity(self, frames: Tensor, references: Tensor) -> float:
         """Face-S of one video: the mean cosine with all references; 0 where no face is found.
 
         Args:
             frames: uint8 [T, H, W, 3].
             references: [R, D] embeddings, as `embed` makes them.
+        """
+        return subject_similarity(self.embedded(frames), {FACE: references})
+
+    def embedded(
+        self, frames: Tensor, progress: Callable[[], object] = lambda: None
+    ) -> list[dict[str, Tensor]]:
+        """For every frame, the embedding [D] of its best face, if it has one.
+
+        Args:
+            frames: uint8 [T, H, W, 3].
             progress: is called after every frame.
         """
         found = []
         for frame in frames:
             embedding = self._embedded(frame.movedim(-1, 0))
-            found.append({} if embedding is None else {"face": embedding})
+            found.append({} if embedding is None else {FACE: embedding})
             progress()
-        return subject_similarity(found, {"face": references})
+        return found
 
     def embed(self, pictures: Sequence[Picture], crops: bool = False) -> Tensor:
         """[R, D] of reference pictures, without those that show no face.

@@ -8,7 +8,7 @@ DINO (v1, ViT-B/16). All three through `transformers`, from local folders.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..encoders.pictures import Picture, content_box, crop, on_white, pad_square
-from .metrics.subject_similarity import best_boxes, subject_similarity, tag_scores
+from .metrics.subject_similarity import best_boxes, tag_scores
 from .pixels import IMAGENET, normalised, resized
 
 Box = tuple[int, int, int, int]
@@ -29,7 +29,7 @@ _BOX, _MASK = 0.4, 0.9  # scores that a box and a mask must exceed
 _SHORTER = 3  # pixels by which a mask may be smaller than its box, on one side
 _SAM = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _DINO = 224
-_PARTS = {
+PARTS = {
     "grounding": "Grounding DINO, such as IDEA-Research/grounding-dino-tiny (Apache-2.0)",
     "sam": "SAM, such as facebook/sam-vit-base (Apache-2.0)",
     "dino": "DINO's ViT-B/16, such as facebook/dino-vitb16 (Apache-2.0)",
@@ -71,31 +71,16 @@ class Subjects:
             ViTModel,
         )
 
-        parts = {name: Path(folder) / name for name in _PARTS}
+        parts = {name: Path(folder) / name for name in PARTS}
         for name, part in parts.items():
             if not (part / "config.json").is_file():
-                raise ValueError(f"{part} has no config.json, expected a folder of {_PARTS[name]}")
+                raise ValueError(f"{part} has no config.json, expected a folder of {PARTS[name]}")
         where = device or ("cuda" if torch.cuda.is_available() else "cpu")
         grounding = _loaded(GroundingDinoForObjectDetection, parts["grounding"], where)
         tokenizer = _read(AutoTokenizer.from_pretrained, parts["grounding"])
         sam = _loaded(SamModel, parts["sam"], where)
         dino = _loaded(ViTModel, parts["dino"], where, add_pooling_layer=False)
         return cls(grounding, tokenizer, sam, dino)
-
-    def similarity(
-        self,
-        frames: Tensor,
-        references: Mapping[str, Tensor],
-        progress: Callable[[], object] = lambda: None,
-    ) -> float:
-        """Subj-S of one video.
-
-        Args:
-            frames: uint8 [T, H, W, 3].
-            references: [R, D] embeddings of each word's pictures, as `embed` makes them.
-            progress: is called after every frame.
-        """
-        return subject_similarity(self.embedded(frames, list(references), progress), references)
 
     def embedded(
         self, frames: Tensor, words: Sequence[str], progress: Callable[[], object] = lambda: None
@@ -240,7 +225,7 @@ def _loaded(kind: Any, folder: Path, device: str, **more: Any) -> Any:
     if missing := sorted(loading["missing_keys"]):
         raise ValueError(
             f"{folder} lacks {len(missing)} weights such as {missing[0]}, "
-            f"expected {_PARTS[folder.name]}"
+            f"expected {PARTS[folder.name]}"
         )
     return model.to(device).eval()
 
@@ -253,5 +238,5 @@ def _read(load: Callable[..., Any], folder: Path, **more: Any) -> Any:
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
-            f"{folder} cannot be loaded ({reason}), expected a folder of {_PARTS[folder.name]}"
+            f"{folder} cannot be loaded ({reason}), expected a folder of {PARTS[folder.name]}"
         ) from error
