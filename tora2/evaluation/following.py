@@ -60,10 +60,10 @@ def places(text: str) -> list[tuple[float, float, int]]:
         ValueError: names the part that is no point, or says that there is none.
     """
     if text.lstrip().startswith("["):
-        value = sequence(load_json(text, "points", _LONGEST), "points", MAX_ENTITIES)
+        value = sequence(load_json(text, "points", _LONGEST), "points", 0, MAX_ENTITIES)
         found = []
         for index, part in enumerate(value):
-            point = mapping(part, f"points[{index}]")
+            point = mapping(part, f"points[{index}]", "xy", ["frame"])
             x, y = (
                 number(point.get(axis), f"points[{index}].{axis}", 0, MAX_SIDE) for axis in "xy"
             )
