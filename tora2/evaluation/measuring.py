@@ -3,7 +3,8 @@
 The rules, which every report keeps:
 
 - The canvas is stretched over the video, and the clip over its length: a path keeps its fractions
-  of the frame and of the time, as when a document is resized.
+  of the frame and of the time, as when a document is resized. Only where no document has the
+  video's length and this one has the next longer one, as `track` writes it, is it cut instead.
 - A path is followed from where it first is visible and within the frame, both ways: what is at that
   very place (the anchor `path`, as the paper does), be it the ground; or the centre of the thing
   that is the path's by the rule of `matching` (the anchor `thing`), where there is one. What the
@@ -25,6 +26,7 @@ import torch
 from torch import Tensor
 
 from ..trajectory import Tracks, TrajectoryDocument, sample
+from ..trajectory.document import GRID
 from .matching import Thing, matched, moving_things
 from .metrics import trajectory_error
 from .trackers import Query, Tracker, check_queries
@@ -237,8 +239,15 @@ def _errors(
     return Errors(_mean(everyone, error(range(len(owners)))), entities, tracks)
 
 
+def is_cut(asked: int, frames: int) -> bool:
+    """Whether paths of `asked` frames were rounded up from a video of `frames`."""
+    return frames < asked == GRID.rounded_frames(frames)
+
+
 def stretched(tracks: Tracks, frames: int, size: tuple[int, int]) -> Tracks:
     """Tracks on a video of other length and size: the same fractions of the clip and the frame.
+
+    They are cut rather than stretched in time where `is_cut` says so.
 
     Args:
         tracks: as they were sampled.
@@ -247,7 +256,8 @@ def stretched(tracks: Tracks, frames: int, size: tuple[int, int]) -> Tracks:
     """
     height, width = size
     scale = torch.tensor([width / tracks.width, height / tracks.height])
-    times = torch.linspace(0, tracks.frames - 1, frames, dtype=torch.float64)
+    last = frames - 1 if is_cut(tracks.frames, frames) else tracks.frames - 1
+    times = torch.linspace(0, last, frames, dtype=torch.float64)
     before = times.floor().long()
     after = (before + 1).clamp(max=tracks.frames - 1)
     share = (times - before).float()[:, None]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..trajectory import TrajectoryDocument
-from .measuring import PathError, TrajectoryReport
+from .measuring import PathError, TrajectoryReport, is_cut
 
 
 def figures(
@@ -59,7 +59,9 @@ def sentences(
             f"the paths of {document.width}x{document.height} are stretched over "
             f"{requested.width}x{requested.height} pixels"
         )
-    if requested.frames != document.frames:
+    if is_cut(document.frames, requested.frames):
+        lines.append(f"of the paths' {document.frames} frames the first {requested.frames} count")
+    elif requested.frames != document.frames:
         lines.append(f"the paths of {document.frames} frames are stretched over {requested.frames}")
     for name, word in words.items():
         lines.append(f"TrajError of {word} ({name}): {said(report.entities.get(name))}")
