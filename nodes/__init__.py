@@ -36,11 +36,14 @@ class Tora2Extension(ComfyExtension):
         from .examples import Tora2ExamplePicture
         from .image_to_video import Tora2ImageToVideo
         from .loaders import Tora2LoadAdapter, Tora2LoadModel
+        from .measuring import Tora2MeasureLikeness, Tora2MeasureTrajectory
         from .overlay import Tora2Overlay
         from .placing import Tora2PlaceEntities
         from .sampling import Tora2Sampler
         from .sizes import Tora2EmptyVideo
+        from .sweeping import Tora2Sweep, Tora2SweepChart
         from .tiny import Tora2LoadTiny
+        from .tracking import Tora2TrackVideo
         from .tracks import Tora2Tracks
         from .trajectories import Tora2ExportTrajectories, Tora2ImportTrajectories
         from .validation import guarded
@@ -68,5 +71,10 @@ class Tora2Extension(ComfyExtension):
             Tora2Sampler,
             Tora2Overlay,
             Tora2Doctor,
+            Tora2MeasureTrajectory,
+            Tora2MeasureLikeness,
+            Tora2TrackVideo,
+            Tora2Sweep,
+            Tora2SweepChart,
         )
         return [guarded(node) for node in known]

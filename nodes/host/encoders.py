@@ -127,6 +127,9 @@ class HostFace(_Patched):
     def embed(self, image: Tensor, face: Face) -> Tensor:
         return _ready(self.patcher).embed(image, face)
 
+    def embed_square(self, square: Tensor) -> Tensor:
+        return _ready(self.patcher).embed_square(square)
+
 
 class HostJoint:
     """The bundled model's encoder that its patcher loads."""

@@ -1,4 +1,4 @@
-"""`python -m tora2 evaluate CONFIG`: measure a model as a YAML file says."""
+"""`python -m tora2 evaluate CONFIG`: measure models and finished videos as a YAML file says."""
 
 from __future__ import annotations
 
@@ -9,17 +9,50 @@ import json
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its arguments."""
     parser = subparsers.add_parser(
-        "evaluate", help="measure binding and trajectory error of a model"
+        "evaluate", help="measure models, and finished videos of any system, on a benchmark"
     )
     parser.add_argument(
-        "config", metavar="CONFIG", help="a YAML file such as configs/evaluate.yaml"
+        "config",
+        metavar="CONFIG",
+        help="a YAML file: cases, systems and metrics such as configs/benchmark.yaml, or the "
+        "bundled model's own figures such as configs/evaluate.yaml",
     )
+    parser.add_argument("--json", action="store_true", help="print a benchmark's figures as JSON")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, and print the figures."""
+    from ..settings import read_yaml
+
+    values = read_yaml(arguments.config)
+    if isinstance(values, dict) and "cases" in values:
+        return _suite(arguments)
     from ..evaluation.benchmark import run_evaluation
 
     print(json.dumps(run_evaluation(arguments.config), indent=2))
+    return 0
+
+
+def _suite(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from tqdm import tqdm
+
+    from ..evaluation.suite import SuiteConfig, run_suite
+    from ..settings import load
+
+    output = Path(load(SuiteConfig, arguments.config).output)
+    with tqdm(desc="measuring", unit="video") as bar:
+
+        def done(name: str) -> None:
+            bar.set_postfix_str(name, refresh=False)
+            bar.update()
+
+        content = run_suite(arguments.config, done)
+    if arguments.json:
+        print(json.dumps(content, indent=2))
+    else:
+        print((output / "results.md").read_text(encoding="utf-8"), end="")
+        print(f"{output / 'index.html'} has the videos side by side")
     return 0

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files import check_writable
-from .tracking import add_tracker, load_tracker
+from .tracking import add_tracker
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..evaluation.clip import Clip
-    from ..evaluation.measuring import PathError, TrajectoryReport
-    from ..scene import Scene
+    from ..evaluation.cases import Case
+    from ..evaluation.measuring import TrajectoryReport
     from ..trajectory import TrajectoryDocument
 
-METRICS = ("trajectory", "text", "video")
+_METRICS = ("trajectory", "text", "video", "subject", "face", "dynamic")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,14 +31,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--metrics",
         default="trajectory",
         metavar="NAME,…",
-        help="what to measure: trajectory (TrajError, the default), text (Text-S), video (Vid-S)",
+        help="what to measure: trajectory (TrajError, the default), text (Text-S), video (Vid-S), "
+        "subject (Subj-S), face (Face-S), dynamic (Dync-D)",
     )
     add_tracker(parser)
     parser.add_argument(
         "--anchor",
         choices=("path", "thing"),
         help="follow what is where the path begins, as the paper does, or the centre of the thing "
-        "that is there (the default of lucas_kanade)",
+        "that is there or moves beside it (the default of lucas_kanade)",
     )
     parser.add_argument(
         "--clip", type=Path, metavar="FOLDER", help="CLIP ViT-L/14, for text and video"
@@ -48,6 +47,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--reference", metavar="VIDEO", help="the video that the scene was taken from, for video"
     )
+    parser.add_argument(
+        "--subjects",
+        type=Path,
+        metavar="FOLDER",
+        help="folders grounding (Grounding DINO), sam and dino (ViT-B/16), for subject",
+    )
+    parser.add_argument(
+        "--faces", type=Path, metavar="FOLDER", help="insightface's ONNX files, for face"
+    )
+    parser.add_argument("--raft", type=Path, metavar="FILE", help="torchvision's RAFT, for dynamic")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--picture", type=Path, metavar="PNG", help="write frames with requested and measured paths"
@@ -61,35 +70,47 @@ def run(arguments: argparse.Namespace) -> int:
     from ..fields import choice
     from ..video import read_video
 
-    metrics = [choice(name, "--metrics", METRICS) for name in arguments.metrics.split(",")]
+    metrics = [choice(name, "--metrics", tuple(_METRICS)) for name in arguments.metrics.split(",")]
     _check(arguments, metrics)
-    document, scene = _read(arguments.scene)
-    tracker = load_tracker(arguments) if "trajectory" in metrics else None
-    clip = _clip(arguments, metrics, scene)
-    frames, _ = read_video(arguments.video)
-    figures: dict[str, Any] = {"video": arguments.video, "scene": arguments.scene}
-    lines: list[str] = []
-    if tracker is not None:
-        from ..evaluation.measuring import measure_trajectories
+    case = _read(arguments.scene, arguments.reference)
+    _check_case(arguments, metrics, case)
+    from ..evaluation.cases import words
+    from ..evaluation.scoring import KEYS, METRICS, Scorer, Weights
+    from ..evaluation.summary import figures, sentences
 
-        usual = "thing" if tracker.name == "lucas_kanade" else "path"
-        anchor = arguments.anchor or usual
-        report = measure_trajectories(frames, document, tracker, _pictures(scene), anchor)
-        words = _words(document, scene)
-        _draw(arguments, frames, document, report, words)
-        figures |= _figures(report, document, words)
-        lines += _lines(report, document, words)
-    if clip is not None:
-        for (key, name), value in _similarities(arguments, clip, frames, scene, metrics).items():
-            figures[key] = value
-            lines.append(f"{name}: {value:.3f}")
-    print(json.dumps(figures, indent=2) if arguments.json else "\n".join(lines))
+    weights = Weights(
+        arguments.clip,
+        arguments.subjects,
+        arguments.faces,
+        arguments.raft,
+        arguments.tracker_weights,
+    )
+    scorer = Scorer(metrics, weights, arguments.tracker, arguments.anchor)
+    frames, fps = read_video(arguments.video)
+    found: dict[str, Any] = {"video": arguments.video, "scene": arguments.scene}
+    lines: list[str] = []
+    for metric in metrics:
+        if metric == "trajectory":
+            report = scorer.trajectories(frames, case)
+            assert case.document is not None
+            named = words(case)
+            _draw(arguments, frames, case.document, report, named)
+            found |= figures(report, case.document, named)
+            lines += sentences(report, case.document, named)
+        else:
+            figure = scorer.similarities(frames, fps, case, metric)
+            found |= figure
+            lines.append(f"{METRICS[metric]}: {figure[KEYS[metric]]:.3f}")
+            for name, value in figure.get("subjects", {}).items():
+                lines.append(f"{METRICS[metric]} of {words(case)[name]} ({name}): {value:.3f}")
+    print(json.dumps(found, indent=2) if arguments.json else "\n".join(lines))
     return 0
 
 
 def _check(arguments: argparse.Namespace, metrics: list[str]) -> None:
     """Refuse what could not be done after the work."""
-    from ..evaluation.pictures import check_plotting, check_png
+    from ..evaluation.charts import check_plotting
+    from ..evaluation.pictures import check_png
 
     for picture in (arguments.picture, arguments.chart):
         if picture is not None:
@@ -101,46 +122,22 @@ def _check(arguments: argparse.Namespace, metrics: list[str]) -> None:
         check_plotting()
 
 
-def _clip(arguments: argparse.Namespace, metrics: list[str], scene: Scene | None) -> Clip | None:
-    """CLIP where a metric needs it."""
-    if not {"text", "video"} & set(metrics):
-        return None
-    if arguments.clip is None:
-        raise ValueError("the metrics text and video need CLIP ViT-L/14, expected --clip FOLDER")
-    if "text" in metrics and scene is None:
+def _check_case(arguments: argparse.Namespace, metrics: list[str], case: Case) -> None:
+    """Refuse what the networks would be loaded for in vain."""
+    from ..evaluation.scoring import Weights, check_weights
+
+    check_weights(
+        metrics, Weights(arguments.clip, arguments.subjects, arguments.faces, arguments.raft)
+    )
+    if "text" in metrics and case.scene is None:
         raise ValueError(f"{arguments.scene} has no prompt, expected a scene for the metric text")
     if "video" in metrics and arguments.reference is None:
         raise ValueError("the metric video compares two videos, expected --reference VIDEO")
-    from ..evaluation.clip import Clip
-
-    return Clip.from_folder(arguments.clip)
 
 
-def _similarities(
-    arguments: argparse.Namespace,
-    clip: Clip,
-    frames: Tensor,
-    scene: Scene | None,
-    metrics: list[str],
-) -> dict[tuple[str, str], float]:
-    """By the keys of JSON and the paper's names."""
-    from ..evaluation.clip import reference_frames
-    from ..evaluation.metrics.text_similarity import text_similarity
-    from ..evaluation.metrics.video_similarity import video_similarity
-    from ..video import read_video
-
-    seen = clip.frames(frames)
-    found: dict[tuple[str, str], float] = {}
-    if "text" in metrics and scene is not None:
-        found["text_similarity", "Text-S"] = text_similarity(clip.text(scene.prompt), seen)
-    if "video" in metrics:
-        references = clip.frames(reference_frames(read_video(arguments.reference)[0]))
-        found["video_similarity", "Vid-S"] = video_similarity(seen, references)
-    return found
-
-
-def _read(path: str) -> tuple[TrajectoryDocument, Scene | None]:
+def _read(path: str, reference: str | None) -> Case:
     """A scene file, or a trajectory document, which has no prompt."""
+    from ..evaluation.cases import of_document, of_scene
     from ..fields import load_json
     from ..files import read_bounded
     from ..scene import MAX_FILE, load_scene
@@ -151,26 +148,10 @@ def _read(path: str) -> tuple[TrajectoryDocument, Scene | None]:
     try:
         value = load_json(read_bounded(path, MAX_FILE), "the scene", MAX_FILE)
         if isinstance(value, dict) and not {"prompt", "trajectories"} & value.keys():
-            return parse(value), None
+            return of_document(parse(value))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    scene = load_scene(path)
-    return scene.trajectories, scene
-
-
-def _pictures(scene: Scene | None) -> dict[str, Tensor]:
-    """What the scene's entities look like, for trackers that go by it."""
-    from ..encoders.pictures import load_picture, on_white
-
-    entities = [] if scene is None else [entity for entity in scene.entities if entity.images]
-    return {entity.id: on_white(load_picture(entity.images[0])) for entity in entities}
-
-
-def _words(document: TrajectoryDocument, scene: Scene | None) -> dict[str, str]:
-    """What entities are called: the scene's words, else the document's names."""
-    names = {entity.id: entity.name for entity in document.entities}
-    words = {} if scene is None else {entity.id: entity.word for entity in scene.entities}
-    return names | words
+    return of_scene(load_scene(path), video=reference)
 
 
 def _draw(
@@ -180,7 +161,7 @@ def _draw(
     report: TrajectoryReport,
     words: dict[str, str],
 ) -> None:
-    from ..evaluation.pictures import paths_picture, save_chart, save_picture
+    from ..evaluation.pictures import error_chart, paths_picture, save_picture
     from ..overlay import track_colors
 
     colors = track_colors(document)
@@ -189,76 +170,4 @@ def _draw(
         picture = paths_picture(frames, report, colors, list(labels.values()))
         save_picture(picture, arguments.picture)
     if arguments.chart is not None:
-        save_chart(report, arguments.chart, colors, labels)
-
-
-def _figures(
-    report: TrajectoryReport, document: TrajectoryDocument, words: dict[str, str]
-) -> dict[str, Any]:
-    requested = report.requested
-    overall = report.overall
-    error = overall.trajectory_error
-    diagonal = math.hypot(requested.width, requested.height)
-    height, width = report.resolution
-    return {
-        **_error(overall),
-        "trajectory_error_at_720": None if error is None else error * 720 / requested.width,
-        "trajectory_error_percent_of_diagonal": None if error is None else error * 100 / diagonal,
-        "tracker": report.tracker,
-        "tracker_licence": report.licence,
-        "tracker_resolution": {"width": width, "height": height},
-        "resolution": {"width": requested.width, "height": requested.height},
-        "frames": requested.frames,
-        "scene_frames": document.frames,
-        "entities": {
-            name: {"word": word, **_error(report.entities.get(name))}
-            for name, word in words.items()
-        },
-        "tracks": {
-            track.id: {
-                "entity": track.entity,
-                "anchor": report.anchors[track.id],
-                **_error(report.tracks[track.id]),
-            }
-            for track in document.tracks
-        },
-    }
-
-
-def _error(found: PathError | None) -> dict[str, Any]:
-    """None is an entity of the scene that its document does not name."""
-    nothing = {"trajectory_error": None, "euclidean": None, "seen": 0.0, "tracks": 0}
-    return nothing if found is None else vars(found).copy()
-
-
-def _lines(
-    report: TrajectoryReport, document: TrajectoryDocument, words: dict[str, str]
-) -> list[str]:
-    requested = report.requested
-    lines = []
-    if (requested.width, requested.height) != (document.width, document.height):
-        lines.append(
-            f"the paths of {document.width}x{document.height} are stretched over "
-            f"{requested.width}x{requested.height} pixels"
-        )
-    if requested.frames != document.frames:
-        lines.append(f"the paths of {document.frames} frames are stretched over {requested.frames}")
-    for name, word in words.items():
-        lines.append(f"TrajError of {word} ({name}): {_said(report.entities.get(name))}")
-    for track in document.tracks:
-        if track.entity is None:
-            lines.append(f"TrajError of the path {track.id}: {_said(report.tracks[track.id])}")
-    if beside := [name for name, anchor in report.anchors.items() if anchor == "thing"]:
-        lines.append(f"followed from the centre of the thing beside the path: {', '.join(beside)}")
-    height, width = report.resolution
-    lines.append(f"TrajError: {_said(report.overall)}")
-    lines.append(f"measured by {report.tracker} ({report.licence}) at {width}x{height}")
-    return lines
-
-
-def _said(found: PathError | None) -> str:
-    if found is None or not found.tracks:
-        return "not measured, it has no path"
-    if found.trajectory_error is None:
-        return "not measured, nothing could be followed where its path begins"
-    return f"{found.trajectory_error:.2f} px, seen at {found.seen:.0%} of its points"
+        save_picture(error_chart(report, colors, labels), arguments.chart)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..evaluation.following import Thing
-
-_POINT = re.compile(r"(-?\d{1,6}(?:\.\d{1,20})?),(-?\d{1,6}(?:\.\d{1,20})?)(?:@(\d{1,6}))?")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -55,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Follow, write, and say what was written."""
-    from ..evaluation.following import follow
+    from ..evaluation.following import follow, place
     from ..fields import number
     from ..files import atomic_path
     from ..trajectory.document import MAX_FRAMES, dumps
@@ -68,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.points and not arguments.masks:
         raise ValueError("nothing is to be followed, expected --points X,Y or --masks PICTURE")
     tolerance = number(arguments.tolerance, "--tolerance", 0.1, 1000)
-    places = [_place(text) for text in arguments.points]
+    places = [place(text, "--points") for text in arguments.points]
     tracker = load_tracker(arguments)
     frames, fps = read_video(arguments.video, MAX_FRAMES)
     things = _things(frames, places, arguments.masks)
@@ -98,29 +95,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _place(text: str) -> tuple[float, float, int]:
-    from ..fields import refuse
-
-    found = _POINT.fullmatch(text.strip())
-    if not found:
-        raise refuse("--points", text, "x,y or x,y@frame such as 120,80@0")
-    return float(found[1]), float(found[2]), int(found[3] or 0)
-
-
 def _things(
     frames: Tensor, places: list[tuple[float, float, int]], masks: list[Path]
 ) -> list[Thing]:
-    from ..evaluation.following import from_mask, from_point
-    from ..fields import refuse
+    from ..evaluation.following import at_places, from_mask
 
-    count, height, width, _ = frames.shape
-    things = []
-    for index, (x, y, frame) in enumerate(places):
-        if not 0 <= frame < count:
-            raise refuse("the frame of --points", frame, f"a frame from 0 to {count - 1}")
-        if not (0 <= x <= width and 0 <= y <= height):
-            raise refuse("--points", (x, y), f"a point within {width}x{height} pixels")
-        things.append(from_point(x, y, frame, f"point {index + 1}"))
+    height, width = frames.shape[1:3]
+    things = at_places(frames, places, "--points")
     for path in masks:
         things.append(from_mask(_mask(path, height, width), 0, _name(path)))
     return things

@@ -125,6 +125,16 @@ class InsightFace:
                 raise ValueError(f"{len(vector)} numbers came out in place of {self.dim}")
         return vector
 
+    @torch.no_grad()
+    def embed_square(self, square: Tensor) -> Tensor:
+        """uint8 [3, 112, 112], a face as it was cropped, not aligned, to [dim]; see `embed`."""
+        _, recogniser = self._load()
+        with running(self._recogniser):
+            vector = torch.from_numpy(np.array(recogniser.get_feat(_bgr(square)))).flatten().float()
+            if len(vector) != self.dim:
+                raise ValueError(f"{len(vector)} numbers came out in place of {self.dim}")
+        return vector
+
     def _load(self) -> tuple[Any, Any]:
         if self._networks is None:
             zoo, where = _model_zoo(), providers(self.device)

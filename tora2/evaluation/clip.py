@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-_MEAN = (0.48145466, 0.4578275, 0.40821073)
-_STD = (0.26862954, 0.26130258, 0.27577711)
+from .pixels import CLIP, middle_square, normalised, resized
+
 _BATCH = 16
 _EXPECTED = "expected a folder of CLIP such as openai/clip-vit-large-patch14 (the paper's ViT-L/14)"
 
@@ -76,14 +75,9 @@ class Clip:
 
     def pixels(self, frames: Tensor) -> Tensor:
         """[T, 3, side, side] as CLIP takes it: the middle square, bicubic, normalised."""
-        height, width = frames.shape[1:3]
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        square = frames[:, top : top + side, left : left + side].movedim(-1, 1).float() / 255
         size = self.model.config.vision_config.image_size
-        square = F.interpolate(square, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
-        mean, std = (torch.tensor(part)[:, None, None] for part in (_MEAN, _STD))
-        return (square - mean) / std
+        squares = (middle_square(frame.movedim(-1, 0)) for frame in frames)
+        return torch.stack([normalised(resized(one, (size, size)), CLIP) for one in squares])
 
 
 def reference_frames(frames: Tensor) -> Tensor:

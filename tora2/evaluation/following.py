@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from ..fields import integer, load_json, mapping, number, refuse, sequence
 from ..trajectory.document import (
     GRID,
     MAX_ENTITIES,
@@ -26,6 +28,8 @@ from ..trajectory.document import (
 from .fitting import fit, spans
 from .trackers import Query, Tracker, check_queries
 
+_POINT = re.compile(r"(-?\d{1,6}(?:\.\d{1,20})?),(-?\d{1,6}(?:\.\d{1,20})?)(?:@(\d{1,6}))?")
+_LONGEST = 1 << 20
 _ACROSS = 4  # a mask is followed at up to so many points squared
 _LEAST = 0.3  # share of them that must be found for the thing to be
 
@@ -43,6 +47,66 @@ class Thing:
     name: str
     queries: tuple[Query, ...]
     centre: tuple[float, float]
+
+
+def places(text: str) -> list[tuple[float, float, int]]:
+    """(x, y, frame) of points in a text.
+
+    Args:
+        text: `x,y` or `x,y@frame` in pixels, with spaces or lines between them; or JSON as other
+            tools' editors give it, `[{"x": …, "y": …}, …]`.
+
+    Raises:
+        ValueError: names the part that is no point, or says that there is none.
+    """
+    if text.lstrip().startswith("["):
+        value = sequence(load_json(text, "points", _LONGEST), "points", 0, MAX_ENTITIES)
+        found = []
+        for index, part in enumerate(value):
+            point = mapping(part, f"points[{index}]", "xy", ["frame"])
+            x, y = (
+                number(point.get(axis), f"points[{index}].{axis}", 0, MAX_SIDE) for axis in "xy"
+            )
+            frame = integer(point.get("frame", 0), f"points[{index}].frame", 0, MAX_FRAMES)
+            found.append((x, y, frame))
+        return found
+    return [place(part) for part in text.replace(";", " ").split()]
+
+
+def place(text: str, name: str = "points") -> tuple[float, float, int]:
+    """One point as `places` reads it.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    found = _POINT.fullmatch(text.strip())
+    if not found:
+        raise refuse(name, text, "x,y or x,y@frame such as 120,80@0")
+    return float(found[1]), float(found[2]), int(found[3] or 0)
+
+
+def at_places(
+    frames: Tensor, places: Sequence[tuple[float, float, int]], name: str = "points"
+) -> list[Thing]:
+    """Things at points of a video.
+
+    Args:
+        frames: [T, H, W, 3].
+        places: (x, y, frame) in pixels.
+        name: what errors call them.
+
+    Raises:
+        ValueError: if one is not in the video.
+    """
+    count, height, width, _ = frames.shape
+    things = []
+    for index, (x, y, frame) in enumerate(places):
+        if not 0 <= frame < count:
+            raise refuse(f"the frame of {name}", frame, f"a frame from 0 to {count - 1}")
+        if not (0 <= x <= width and 0 <= y <= height):
+            raise refuse(name, (x, y), f"a point within {width}x{height} pixels")
+        things.append(from_point(x, y, frame, f"point {index + 1}"))
+    return things
 
 
 def from_point(x: float, y: float, frame: int, name: str) -> Thing:

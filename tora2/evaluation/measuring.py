@@ -3,10 +3,13 @@
 The rules, which every report keeps:
 
 - The canvas is stretched over the video, and the clip over its length: a path keeps its fractions
-  of the frame and of the time, as when a document is resized.
+  of the frame and of the time, as when a document is resized. Only where no document has the
+  video's length and this one has the next longer one, as `track` writes it, is it cut instead.
 - A path is followed from where it first is visible and within the frame, both ways: what is at that
-  very place (the anchor `path`, as the paper does), or the centre of the thing there (the anchor
-  `thing`), where the path is its entity's only one and the thing can be told from the ground.
+  very place (the anchor `path`, as the paper does), be it the ground; or the centre of the thing
+  that is the path's by the rule of `matching` (the anchor `thing`), where there is one. What the
+  anchor `path` gives stands beside it in either case, and it is said of a path that moves when what
+  is where it begins rests.
 - Points count where the path is visible and within the frame, and the tracker found something; the
   share of points found stands beside every number.
 - An entity's error is the mean over the points of all its tracks; the video's is the mean over
@@ -17,18 +20,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..trajectory import Tracks, TrajectoryDocument, sample
-from .anchoring import find_thing
+from ..trajectory.document import GRID
+from .matching import Thing, matched, moving_things
 from .metrics import trajectory_error
-from .trackers import Followed, Query, Tracker, check_queries
+from .trackers import Query, Tracker, check_queries
 
 ANCHORS = ("path", "thing")
-_THINGS = 32  # looked for at most, as each takes time
+_NEAR, _NEAREST, _NEARLY = 0.1, 2.0, 4.0  # of the radius, and pixels: there a path is the centre's
+_STRAYS = 6.0  # pixels from the thing's centre at which what begins there has left it
+_RESTS, _GOES = 2.0, 10.0  # pixels that what rests goes at most, and what moves at least
 
 
 @dataclass(frozen=True)
@@ -48,18 +54,33 @@ class PathError:
     tracks: int
 
 
-@dataclass(frozen=True, eq=False)
-class TrajectoryReport:
-    """How a video kept to its paths.
+@dataclass(frozen=True)
+class Errors:
+    """Errors of all paths of a video.
 
     Attributes:
         overall: mean over entities with tracks and tracks without an entity.
         entities: by id, those without tracks too.
         tracks: by id.
+    """
+
+    overall: PathError
+    entities: dict[str, PathError]
+    tracks: dict[str, PathError]
+
+
+@dataclass(frozen=True, eq=False)
+class TrajectoryReport:
+    """How a video kept to its paths.
+
+    Attributes:
+        overall, entities, tracks: as in `Errors`.
+        at_path: what the anchor `path` gives, whichever was chosen.
         requested: the paths on the video's frames, in its pixels.
         counted: [N, T] bool, where a path is visible and within the frame.
         measured: [N, T, 2] pixels, NaN where nothing was found.
         anchors: by track, `path` or `thing`: what was followed.
+        resting: tracks that move, while what is where they begin rests, as the ground does.
         tracker, licence: what found it.
         resolution: (height, width) at which the tracker looked.
     """
@@ -67,10 +88,12 @@ class TrajectoryReport:
     overall: PathError
     entities: dict[str, PathError]
     tracks: dict[str, PathError]
+    at_path: Errors
     requested: Tracks
     counted: Tensor
     measured: Tensor
     anchors: dict[str, str]
+    resting: tuple[str, ...]
     tracker: str
     licence: str
     resolution: tuple[int, int]
@@ -109,21 +132,102 @@ def measure_trajectories(
         x, y = requested.points[row, start].tolist()
         queries.append(Query(start, x, y, (pictures or {}).get(document.tracks[row].entity or "")))
     followed = tracker.follow(frames, queries)
-    owners = [track.entity for track in document.tracks]
-    alone = [owners[row] is None or owners.count(owners[row]) == 1 for row in rows]
-    moved: set[int] = set()
+    at_path = torch.full_like(requested.points, torch.nan)
+    at_path[rows] = followed.points
+    _drop_lonely(at_path, counted)
+    measured = at_path.clone()
+    things: dict[int, Thing] = {}
     if anchor == "thing":
-        followed, places = _anchored(frames, tracker, queries, followed, alone)
-        moved = {rows[place] for place in places}
-    measured = torch.full_like(requested.points, torch.nan)
-    measured[rows] = followed.points
-    # A point that was found in the frame of its query alone was not followed.
-    lonely = (measured.isfinite().all(-1) & counted).sum(1) < 2
-    if count > 1:
+        owners = [track.entity for track in document.tracks]
+        alone = [row for row in rows if owners[row] is None or owners.count(owners[row]) == 1]
+        things = _things(frames, tracker, requested, counted, at_path, alone)
+        for row, thing in things.items():
+            measured[row] = torch.from_numpy(thing.points)
+        _drop_lonely(measured, counted)
+    names = [track.id for track in document.tracks]
+    errors = _errors(measured, requested.points, counted, document)
+    return TrajectoryReport(
+        overall=errors.overall,
+        entities=errors.entities,
+        tracks=errors.tracks,
+        at_path=_errors(at_path, requested.points, counted, document),
+        requested=requested,
+        counted=counted,
+        measured=measured,
+        anchors={name: "thing" if row in things else "path" for row, name in enumerate(names)},
+        resting=tuple(
+            name
+            for row, name in enumerate(names)
+            if row not in things and _rests(at_path[row], requested.points[row], counted[row])
+        ),
+        tracker=tracker.name,
+        licence=tracker.licence,
+        resolution=followed.resolution,
+    )
+
+
+def _things(
+    frames: Tensor,
+    tracker: Tracker,
+    requested: Tracks,
+    counted: Tensor,
+    at_path: Tensor,
+    rows: Sequence[int],
+) -> dict[int, Thing]:
+    """The things that are followed in place of where paths of `rows` begin."""
+    begins = [int(counted[row].nonzero()[0]) for row in rows]
+    diagonal = math.hypot(requested.width, requested.height)
+    paths = requested.points[list(rows)].numpy()
+    found = matched(
+        paths, counted[list(rows)].numpy(), moving_things(frames, tracker, begins), diagonal
+    )
+    chosen = {}
+    for place, thing in found.items():
+        row = rows[place]
+        points = torch.from_numpy(thing.points)
+        both = (_found(points) & counted[row]).nonzero().flatten()
+        begin = int(both[0])
+        apart = float((points[begin] - requested.points[row, begin]).norm())
+        near = apart <= min(max(_NEAR * thing.radius, _NEAREST), _NEARLY)
+        if not (near and _same(at_path[row], points, counted[row])):
+            chosen[row] = thing
+    return chosen
+
+
+def _same(at_path: Tensor, points: Tensor, counted: Tensor) -> bool:
+    """Whether what is where a path begins goes as the thing there does, and is seen as long."""
+    one, other = _found(at_path) & counted, _found(points) & counted
+    both = one & other
+    gap = (at_path - points)[both].norm(dim=-1)
+    return bool(one.sum() >= other.sum()) and bool((gap < _STRAYS).all())
+
+
+def _found(points: Tensor) -> Tensor:
+    return points.isfinite().all(-1)
+
+
+def _drop_lonely(measured: Tensor, counted: Tensor) -> None:
+    """Forget points that were found in one frame alone: nothing was followed."""
+    if measured.shape[1] > 1:
+        lonely = (_found(measured) & counted).sum(1) < 2
         measured[lonely & (counted.sum(1) > 1)] = torch.nan
 
+
+def _rests(points: Tensor, path: Tensor, counted: Tensor) -> bool:
+    both = counted & _found(points)
+    if int(both.sum()) < 2:
+        return False
+    went, asked = ((part[both] - part[both][0]).norm(dim=-1).max() for part in (points, path))
+    return float(went) < _RESTS and float(asked) > _GOES
+
+
+def _errors(
+    measured: Tensor, requested: Tensor, counted: Tensor, document: TrajectoryDocument
+) -> Errors:
+    owners = [track.entity for track in document.tracks]
+
     def error(chosen: Sequence[int]) -> PathError:
-        return _error(measured, requested.points, counted, chosen)
+        return _error(measured, requested, counted, chosen)
 
     entities = {
         entity.id: error([row for row, owner in enumerate(owners) if owner == entity.id])
@@ -132,49 +236,18 @@ def measure_trajectories(
     tracks = {track.id: error([row]) for row, track in enumerate(document.tracks)}
     free = [tracks[track.id] for track in document.tracks if track.entity is None]
     everyone = [*(part for part in entities.values() if part.tracks), *free]
-    return TrajectoryReport(
-        overall=_mean(everyone, error(range(len(owners)))),
-        entities=entities,
-        tracks=tracks,
-        requested=requested,
-        counted=counted,
-        measured=measured,
-        anchors={
-            track.id: "thing" if row in moved else "path"
-            for row, track in enumerate(document.tracks)
-        },
-        tracker=tracker.name,
-        licence=tracker.licence,
-        resolution=followed.resolution,
-    )
+    return Errors(_mean(everyone, error(range(len(owners)))), entities, tracks)
 
 
-def _anchored(
-    frames: Tensor,
-    tracker: Tracker,
-    queries: Sequence[Query],
-    followed: Followed,
-    alone: Sequence[bool],
-) -> tuple[Followed, list[int]]:
-    """The centres of things instead of places on them; and which queries were moved there."""
-    shown = [frame.cpu().numpy() for frame in frames]
-    moved: list[int] = []
-    again: list[Query] = []
-    for index, query in enumerate(queries[:_THINGS]):
-        path = followed.points[index].clone()
-        path[query.frame] = torch.tensor([query.x, query.y])
-        centre = find_thing(shown, query.frame, path.numpy()) if alone[index] else None
-        if centre is not None:
-            moved.append(index)
-            again.append(replace(query, x=centre[0], y=centre[1]))
-    points = followed.points.clone()
-    if moved:
-        points[moved] = tracker.follow(frames, again).points
-    return replace(followed, points=points), moved
+def is_cut(asked: int, frames: int) -> bool:
+    """Whether paths of `asked` frames were rounded up from a video of `frames`."""
+    return frames < asked == GRID.rounded_frames(frames)
 
 
 def stretched(tracks: Tracks, frames: int, size: tuple[int, int]) -> Tracks:
     """Tracks on a video of other length and size: the same fractions of the clip and the frame.
+
+    They are cut rather than stretched in time where `is_cut` says so.
 
     Args:
         tracks: as they were sampled.
@@ -183,7 +256,8 @@ def stretched(tracks: Tracks, frames: int, size: tuple[int, int]) -> Tracks:
     """
     height, width = size
     scale = torch.tensor([width / tracks.width, height / tracks.height])
-    times = torch.linspace(0, tracks.frames - 1, frames, dtype=torch.float64)
+    last = frames - 1 if is_cut(tracks.frames, frames) else tracks.frames - 1
+    times = torch.linspace(0, last, frames, dtype=torch.float64)
     before = times.floor().long()
     after = (before + 1).clamp(max=tracks.frames - 1)
     share = (times - before).float()[:, None]
@@ -201,7 +275,7 @@ def stretched(tracks: Tracks, frames: int, size: tuple[int, int]) -> Tracks:
 def _error(measured: Tensor, requested: Tensor, counted: Tensor, rows: Sequence[int]) -> PathError:
     index = torch.tensor(list(rows), dtype=torch.int64)
     measured, requested, counted = measured[index], requested[index], counted[index]
-    found = counted & measured.isfinite().all(-1)
+    found = counted & _found(measured)
     distance = (measured - requested).norm(dim=-1)[found].double()
     return PathError(
         trajectory_error=_number(trajectory_error(measured, requested, counted)),

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..files import atomic_path
 from ..overlay import Painter, contact_sheet
 from ..video import as_uint8
+from .charts import Line, chart
 from .measuring import TrajectoryReport
 
 _LEGIBLE = 360
@@ -28,21 +29,6 @@ def check_png(path: str | os.PathLike[str]) -> None:
     """
     if Path(path).suffix.lower() != ".png":
         raise ValueError(f"the picture is {os.fspath(path)!r}, expected a name that ends in .png")
-
-
-def check_plotting() -> None:
-    """Refuse to begin what ends with a chart that could not be drawn.
-
-    Raises:
-        ValueError: if matplotlib is not installed.
-    """
-    try:
-        import matplotlib
-    except ImportError:
-        raise ValueError(
-            "a chart needs matplotlib; install it with: pip install 'comfyui-tora2[measure]'"
-        ) from None
-    matplotlib.use("Agg")
 
 
 def paths_picture(
@@ -86,44 +72,28 @@ def save_picture(picture: Tensor, path: str | os.PathLike[str]) -> None:
         Image.fromarray(as_uint8(picture).numpy()).save(temporary, "PNG")
 
 
-def save_chart(
-    report: TrajectoryReport,
-    path: str | os.PathLike[str],
-    colors: Sequence[str],
-    labels: Mapping[str, str],
-) -> None:
-    """Draw |dx| + |dy| of every track over the frames as a PNG.
+def error_chart(
+    report: TrajectoryReport, colors: Sequence[str], labels: Mapping[str, str]
+) -> Tensor:
+    """|dx| + |dy| of every track over the frames.
 
     Args:
         report: what was measured.
-        path: the file to write.
         colors: one a track.
         labels: by track, in the document's order.
 
+    Returns:
+        [H, W, 3] in [0, 1].
+
     Raises:
         ValueError: if matplotlib is not installed.
-        OSError: if the file cannot be written.
     """
-    check_plotting()
-    from matplotlib import pyplot
-
     distance = (report.measured - report.requested.points).abs().sum(-1)
     distance = distance.where(report.counted, torch.nan)
-    figure, axis = pyplot.subplots(figsize=(7, 3.5))
-    try:
-        for row, color, label in zip(distance.tolist(), colors, labels.values(), strict=True):
-            # A label that begins with an underscore would be left out, and $ begins a formula.
-            axis.plot(row, color=color, linewidth=1.5, label=f" {label}".replace("$", r"\$"))
-        axis.set_xlabel("frame")
-        axis.set_ylabel("|dx| + |dy|, pixels")
-        axis.set_ylim(bottom=0)
-        axis.grid(alpha=0.3)
-        if len(labels) <= 12:
-            axis.legend(fontsize=8)
-        height, width = report.resolution
-        axis.set_title(f"TrajError, {report.tracker} at {width}x{height}", fontsize=9)
-        figure.tight_layout()
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=110, format="png")
-    finally:
-        pyplot.close(figure)
+    lines = [
+        Line(label, row, color=color)
+        for row, color, label in zip(distance.tolist(), colors, labels.values(), strict=True)
+    ]
+    height, width = report.resolution
+    title = f"TrajError, {report.tracker} at {width}x{height}"
+    return chart(lines, "frame", "|dx| + |dy|, pixels", title)

@@ -72,10 +72,23 @@ def subject_similarity(
             raise ValueError(
                 f"references of {tag!r} are {tuple(pictures.shape)}, expected [R, D], R at least 1"
             )
-    total = 0.0
-    for frame in found:
-        for tag, pictures in references.items():
-            if tag in frame:
-                cosines = F.cosine_similarity(pictures.double(), frame[tag].double()[None], dim=-1)
-                total += float(cosines.mean())
-    return total / (len(found) * len(references))
+    rows = over_frames(found, references).values()
+    return sum(sum(row) for row in rows) / (len(found) * len(references))
+
+
+def over_frames(
+    found: Sequence[Mapping[str, Tensor]], references: Mapping[str, Tensor]
+) -> dict[str, list[float]]:
+    """For each tag and frame the mean cosine with its references, 0 where it was not found.
+
+    Args:
+        found, references: as in `subject_similarity`.
+    """
+
+    def mean(tag: str, frame: Mapping[str, Tensor]) -> float:
+        if tag not in frame:
+            return 0.0
+        one, pictures = frame[tag].double()[None], references[tag].double()
+        return float(F.cosine_similarity(pictures, one, dim=-1).mean())
+
+    return {tag: [mean(tag, frame) for frame in found] for tag in references}

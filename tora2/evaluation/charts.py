@@ -1,0 +1,101 @@
+"""Charts of what was measured, as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_INCHES, _DOTS = (7.0, 3.5), 110
+_NAMED = 12
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a chart.
+
+    Attributes:
+        label: beside it.
+        y: its values; NaN where there is none.
+        x: where they are; 0, 1, 2, … by default.
+        color: `#rrggbb`; the next free one by default.
+    """
+
+    label: str
+    y: Sequence[float]
+    x: Sequence[float] | None = None
+    color: str | None = None
+
+
+def check_plotting() -> None:
+    """Refuse to begin what ends with a chart that could not be drawn.
+
+    Raises:
+        ValueError: if matplotlib is not installed.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise ValueError(
+            "a chart needs matplotlib; install it with: pip install 'comfyui-tora2[measure]'"
+        ) from None
+
+
+def chart(
+    lines: Sequence[Line],
+    x: str,
+    y: str,
+    title: str,
+    points: bool = False,
+    top: float | None = None,
+) -> Tensor:
+    """Lines over one axis, which begins at 0.
+
+    Args:
+        lines: to draw; up to twelve are named.
+        x, y: what the axes are.
+        title: above it.
+        points: mark every value.
+        top: of the y axis; what the values need by default.
+
+    Returns:
+        [H, W, 3] in [0, 1].
+
+    Raises:
+        ValueError: if matplotlib is not installed.
+    """
+    check_plotting()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(_INCHES, _DOTS)
+    canvas = FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    for line in lines:
+        # A label that begins with an underscore would be left out, and $ begins a formula.
+        axis.plot(
+            range(len(line.y)) if line.x is None else line.x,
+            line.y,
+            color=line.color,
+            linewidth=1.5,
+            marker="o" if points else None,
+            label=" " + _plain(line.label),
+        )
+    axis.set_xlabel(x)
+    axis.set_ylabel(y)
+    axis.set_ylim(bottom=0, top=top)
+    axis.grid(alpha=0.3)
+    if 0 < len(lines) <= _NAMED and any(line.label for line in lines):
+        axis.legend(fontsize=8)
+    axis.set_title(_plain(title), fontsize=9)
+    figure.tight_layout()
+    canvas.draw()
+    width, height = canvas.get_width_height()
+    pixels = torch.frombuffer(bytearray(canvas.buffer_rgba()), dtype=torch.uint8)
+    return pixels.view(height, width, 4)[..., :3].float() / 255
+
+
+def _plain(text: str) -> str:
+    return text.replace("$", r"\$")

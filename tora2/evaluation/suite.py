@@ -1,0 +1,341 @@
+"""A benchmark: what several systems made of the same cases, measured alike.
+
+A configuration names cases, systems and metrics. A system is a folder of finished videos, one a
+case and named as it, or a model that generates them. Every case's figures are a file of their own,
+so that a run that was ended goes on where it was; a table, all figures and a page are written at
+the end. The rules, which every table keeps:
+
+- A number is the mean over the cases in which it could be measured, and how many these are stands
+  beside it; a case without a video, or with a damaged one, is said and counts nowhere.
+- People and things are told apart by what the case says of its entities, or else by their words.
+  TrajError and Subj-S are split by entity; the others, of whole videos, by whether one of its
+  entities is a person, or any is a thing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..fields import load_json, refuse
+from ..files import atomic_path, check_writable, read_bounded
+from ..scene import Sampling, Scene, SceneEntity
+from ..settings import load
+from ..video import read_video, write_video
+from .cases import Case, words
+from .scoring import KEYS, METRICS, Scorer, Weights, path_figures
+from .sources import SOURCES, empty_document
+from .trackers import trackers
+
+_MAX_FIGURES = 16 << 20
+SPLITS = ("all", "people", "things")
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Where cases come from.
+
+    Attributes:
+        kind: `scenes`, `msrvtt` or `dreamvideo_omni`.
+        folder: of them; for scenes also one file.
+        only: names of the cases that are taken; all by default.
+        most: how many are taken at most.
+    """
+
+    kind: str
+    folder: str
+    only: tuple[str, ...] = ()
+    most: int = 1_000_000
+
+
+@dataclass(frozen=True)
+class System:
+    """Who makes the videos: exactly one of `videos` and `model` is given.
+
+    Attributes:
+        name: of the system, in every table.
+        videos: a folder of finished videos, `<case>.mp4`.
+        model: "tiny" or a folder; it generates what is not there yet.
+        adapter: a file, for a model that has none of its own.
+    """
+
+    name: str
+    videos: str | None = None
+    model: str | None = None
+    adapter: str | None = None
+
+
+@dataclass(frozen=True)
+class SuiteConfig:
+    """What to compare.
+
+    Attributes:
+        cases, systems: at least one each.
+        output: folder of everything that is written.
+        metrics: of `METRICS`.
+        tracker, anchor: as in `Scorer`; by default lucas_kanade.
+        weights: where the metrics' networks are.
+    """
+
+    cases: tuple[Cases, ...]
+    systems: tuple[System, ...]
+    output: str
+    metrics: tuple[str, ...] = ("trajectory",)
+    tracker: str = "lucas_kanade"
+    anchor: str | None = None
+    weights: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("cases", "systems", "metrics"):
+            if not getattr(self, name):
+                raise ValueError(f"key {name!r} is empty; expected at least one")
+        for metric in self.metrics:
+            _one_of("metrics", metric, METRICS)
+        for cases in self.cases:
+            _one_of("cases.kind", cases.kind, SOURCES)
+        _one_of("tracker", self.tracker, trackers())
+        if self.anchor is not None:
+            _one_of("anchor", self.anchor, ("path", "thing"))
+        for key in self.weights:
+            _one_of("weights", key, Weights.__dataclass_fields__)
+        names = [system.name for system in self.systems]
+        for system in self.systems:
+            if (system.videos is None) == (system.model is None):
+                which = "neither" if system.model is None else "both"
+                raise ValueError(
+                    f"the system {system.name!r} has {which} videos and model; expected one of them"
+                )
+            if names.count(system.name) > 1 or not _plain(system.name):
+                raise refuse(
+                    "systems.name", system.name, "names of letters, digits, - and _, each once"
+                )
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was measured of one system's video of one case.
+
+    Attributes:
+        system, case: their names.
+        video: the file; None where there is none.
+        figures: by the keys of JSON.
+        notes: what could not be measured, in sentences.
+    """
+
+    system: str
+    case: Case
+    video: Path | None
+    figures: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def run_suite(
+    path: Path | str, progress: Callable[[str], object] = lambda name: None
+) -> dict[str, Any]:
+    """Measure everything, write it, and return what `results.json` holds.
+
+    Args:
+        path: the YAML file; relative paths in it are taken from where the command runs.
+        progress: is called with what is done after every video.
+
+    Raises:
+        ValueError, OSError: for a configuration, a case or a network that cannot be read; a video
+            that cannot be is a note of its case.
+    """
+    from .suite_report import write_report
+
+    config = load(SuiteConfig, path)
+    cases = read_cases(config.cases)
+    output = Path(config.output)
+    output.mkdir(parents=True, exist_ok=True)
+    check_writable(output / "results.json")
+    weights = Weights(**{key: Path(str(value)) for key, value in config.weights.items()})
+    scorer = Scorer(config.metrics, weights, config.tracker, config.anchor)
+    results = []
+    for system in config.systems:
+        videos = _videos(system, cases, output)
+        for case in cases:
+            results.append(_result(config, system, case, next(videos), scorer, output))
+            progress(f"{system.name} {case.name}")
+    return write_report(output, config, scorer, cases, results)
+
+
+def read_cases(given: Sequence[Cases]) -> list[Case]:
+    """All cases.
+
+    Raises:
+        ValueError: if a folder has none, or two have one name.
+    """
+    every: dict[str, Case] = {}
+    for cases in given:
+        folder = Path(cases.folder)
+        if not folder.exists():
+            raise ValueError(f"{folder} is not there, expected {cases.kind}")
+        taken = [
+            case
+            for case in SOURCES[cases.kind](folder)
+            if not cases.only or case.name in cases.only
+        ][: cases.most]
+        if not taken:
+            raise ValueError(f"{folder} has no case, expected {cases.kind}")
+        for case in taken:
+            if case.name in every:
+                raise ValueError(f"two cases are called {case.name!r}, expected other names")
+            every[case.name] = case
+    return list(every.values())
+
+
+def _videos(system: System, cases: Sequence[Case], output: Path) -> Iterator[Path | str]:
+    """For every case the system's video, or in words why there is none."""
+    if system.videos is not None:
+        folder = Path(system.videos)
+        if not folder.is_dir():
+            raise ValueError(
+                f"{folder} is not there, expected the folder of {system.name}'s videos"
+            )
+        for case in cases:
+            file = folder / f"{case.name}.mp4"
+            yield file if file.is_file() else f"{file} is not there"
+        return
+    folder = output / "videos" / system.name
+    folder.mkdir(parents=True, exist_ok=True)
+    pipeline: Any = None
+    for case in cases:
+        file = folder / f"{case.name}.mp4"
+        known = folder / f"{case.name}.txt"
+        made_of = _digest([system.model, system.adapter, repr(case.scene or case)])
+        if not (file.is_file() and known.is_file() and known.read_text() == made_of):
+            if pipeline is None:
+                from ..pipeline import Tora2Pipeline
+
+                pipeline = Tora2Pipeline.from_pretrained(str(system.model), adapter=system.adapter)
+            try:
+                scene = case.scene or _scene(case, pipeline)
+                write_video(file, pipeline(scene).frames, scene.trajectories.fps)
+            except ValueError as error:
+                yield f"{system.name} cannot make {case.name}: {error}"
+                continue
+            with atomic_path(known) as temporary:
+                temporary.write_text(made_of, encoding="utf-8")
+        yield file
+
+
+def _scene(case: Case, pipeline: Any) -> Scene:
+    """What a model generates a case from that is not a scene: the words that its caption has."""
+    info = pipeline.info
+    document = case.document or empty_document(info.width, info.height, info.frames, info.fps)
+    entities = tuple(
+        SceneEntity(subject.id, subject.word, subject.kind, subject.images)
+        for subject in case.subjects
+        if subject.word and subject.word in case.prompt
+    )
+    return Scene(case.prompt, document, entities, sampling=Sampling())
+
+
+def _result(
+    config: SuiteConfig,
+    system: System,
+    case: Case,
+    video: Path | str,
+    scorer: Scorer,
+    output: Path,
+) -> Result:
+    """Measured, or as it was measured before."""
+    if isinstance(video, str):
+        return Result(system.name, case, None, {}, (video,))
+    state = video.stat()
+    digest = _digest(
+        [
+            sorted(config.metrics),
+            config.tracker,
+            scorer.anchor,
+            sorted(config.weights.items()),
+            repr(case),
+            str(video),
+            state.st_size,
+            state.st_mtime_ns,
+        ]
+    )
+    file = output / "figures" / system.name / f"{case.name}.json"
+    if file.is_file():
+        known = load_json(read_bounded(file, _MAX_FIGURES), str(file), _MAX_FIGURES)
+        if isinstance(known, dict) and known.get("of") == digest:
+            return Result(system.name, case, video, known["figures"], tuple(known["notes"]))
+    figures, notes = measured(scorer, config.metrics, video, case)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = {"of": digest, "figures": figures, "notes": notes}
+    with atomic_path(file) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return Result(system.name, case, video, figures, tuple(notes))
+
+
+def measured(
+    scorer: Scorer, metrics: Sequence[str], video: Path, case: Case
+) -> tuple[dict[str, Any], list[str]]:
+    """The figures of one video, and in words what could not be measured."""
+    try:
+        frames, fps = read_video(video)
+    except (ValueError, OSError) as error:
+        return {}, [str(error)]
+    figures: dict[str, Any] = {"frames": len(frames)}
+    notes: list[str] = []
+    for metric in metrics:
+        try:
+            figures |= _measured(scorer, metric, frames, fps, case)
+        except ValueError as error:
+            notes.append(f"{METRICS[metric]}: {error}")
+        else:
+            if figures[KEYS[metric]] is None:
+                notes.append(f"{METRICS[metric]}: nothing could be followed where paths begin")
+    return figures, notes
+
+
+def _measured(
+    scorer: Scorer, metric: str, frames: Tensor, fps: float, case: Case
+) -> dict[str, Any]:
+    if metric == "trajectory":
+        return path_figures(scorer.trajectories(frames, case), case)
+    return scorer.similarities(frames, fps, case, metric)
+
+
+def kinds(case: Case) -> dict[str, str]:
+    """`people` or `things` for every entity of a case."""
+    people = {subject.id for subject in case.subjects if subject.kind == "human"}
+    return {name: "people" if name in people else "things" for name in words(case)}
+
+
+def of_split(result: Result, metric: str, split: str) -> float | None:
+    """A result's figure as it counts in a split; None where it does not."""
+    value = result.figures.get(KEYS[metric])
+    if split == "all" or value is None:
+        return value
+    own = {name for name, kind in kinds(result.case).items() if kind == split}
+    parts: list[float | None]
+    if metric == "trajectory":
+        found = result.figures["entities"]
+        parts = [found[name]["trajectory_error"] for name in own if name in found]
+    elif metric == "subject":
+        parts = [value for name, value in result.figures["subjects"].items() if name in own]
+    else:
+        parts = [value] if own else []
+    known = [part for part in parts if part is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, default=str).encode()).hexdigest()[:32]
+
+
+def _plain(name: str) -> bool:
+    return 0 < len(name) <= 64 and all(c.isalnum() or c in "-_" for c in name)
+
+
+def _one_of(key: str, value: object, known: Any) -> None:
+    if value not in known:
+        raise ValueError(f"key {key!r} has {value!r}; expected one of {', '.join(known)}")
