@@ -19,7 +19,7 @@ import { fitOf } from "./editor/model/fitting.mjs";
 import { translator } from "./editor/labels/strings.mjs";
 import { OWN } from "./editor/input/pointers.mjs";
 import { isFirst } from "./once.mjs";
-import { forcedSizes, refusedSizes, sourceOf } from "./upstream.mjs";
+import { forcedSizes, portraitsOf, refusedSizes, sourceOf } from "./upstream.mjs";
 import { sayer } from "./words/checking.mjs";
 import { createNotice } from "./words/notice.mjs";
 
@@ -31,6 +31,7 @@ const BINDING = "Tora2Bind";
 const INITIAL_SIZE = /** @type {[number, number]} */ ([760, 740]);
 const MIN_HEIGHT = 480;
 const LAYERS = "tora2_layers";
+const LIBRARY = "tora2-presets.json";
 const PAUSE_MS = 700;
 const SETTLED_MS = 120;
 /** The inputs whose pictures a run brings. */
@@ -149,6 +150,8 @@ function createWidget(node, name) {
       const chooser = fitWidget(node);
       if (chooser) asOneEdit(() => (chooser.value = fit));
     },
+    portraits: () => portraitsOf(node, viewUrl),
+    library: shelf,
     saveLayers: (layers) => (node.properties[LAYERS] = /** @type {any} */ (layers)),
   };
 
@@ -244,7 +247,12 @@ function savedLayers(node) {
   const saved = /** @type {any} */ (node.properties[LAYERS]);
   const strings = (/** @type {unknown} */ list) =>
     Array.isArray(list) ? list.filter((item) => typeof item === "string") : [];
-  return saved ? { hidden: strings(saved.hidden), locked: strings(saved.locked) } : undefined;
+  if (!saved) return undefined;
+  return {
+    hidden: strings(saved.hidden),
+    locked: strings(saved.locked),
+    collapsed: strings(saved.collapsed),
+  };
 }
 
 /** What the node's last run told the page. @param {LGraphNode} node @returns {Record<string, any> | undefined} */
@@ -294,6 +302,18 @@ async function lend(file) {
   const { name, subfolder, type } = await answer.json();
   return viewUrl({ filename: name, subfolder, type });
 }
+
+/** Where curves and templates are kept for all workflows: among the files of the user. */
+const shelf = {
+  async load() {
+    const answer = await api.getUserData(LIBRARY);
+    return answer.ok ? answer.json() : null;
+  },
+  /** @param {unknown} value */
+  async save(value) {
+    await api.storeUserData(LIBRARY, value, { throwOnError: false });
+  },
+};
 
 function language() {
   return String(app.extensionManager.setting.get("Comfy.Locale") ?? navigator.language);

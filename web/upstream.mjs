@@ -92,6 +92,25 @@ export function sourceOf(node, run, viewUrl) {
 }
 
 /**
+ * The pictures of entities, by their words in small letters: of every node of the graph that has a
+ * word and a picture, such as Tora2 Encode Entity.
+ * @param {any} node
+ * @param {(file: FileRef) => string} viewUrl
+ * @returns {Record<string, string>}
+ */
+export function portraitsOf(node, viewUrl) {
+  /** @type {Record<string, string>} */
+  const result = {};
+  for (const other of node.graph?.nodes ?? []) {
+    const word = other.widgets?.find((/** @type {Widget} */ widget) => widget.name === "word")?.value;
+    if (typeof word !== "string" || !word || other === node) continue;
+    const [picture] = nearest(other, viewUrl).frames;
+    if (picture) result[word.toLowerCase()] = picture;
+  }
+  return result;
+}
+
+/**
  * @param {Node} origin
  * @param {(file: FileRef) => string} viewUrl
  * @returns {{frames: string[], video: string | null}}

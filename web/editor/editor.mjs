@@ -129,11 +129,11 @@ export class Editor {
           "div",
           { class: "tora2-stage" },
           this.canvas,
-          this.camera.element,
-          this.motion.element,
-          this.shelf.element,
         ),
         this.side,
+        this.camera.element,
+        this.motion.element,
+        this.shelf.element,
       ),
       this.inspector.element,
       this.transport.element,
@@ -183,7 +183,13 @@ export class Editor {
   load(value, layers) {
     this.raw = value;
     const reading = read(value);
-    const flags = layers ? { hidden: new Set(layers.hidden), locked: new Set(layers.locked) } : {};
+    const flags = layers
+      ? {
+          hidden: new Set(layers.hidden),
+          locked: new Set(layers.locked),
+          collapsed: new Set(layers.collapsed),
+        }
+      : {};
     this.own = (reading.kind === "junk" ? null : reading.document) ?? emptyDocument();
     let message = null;
     if (reading.kind === "junk") message = `${this.t("junk")}: ${reading.message}`;

@@ -37,9 +37,11 @@ function connect(editor) {
   createClock(store);
   store.subscribe((state, before) => {
     editor.redraw();
-    if (state.hidden !== before.hidden || state.locked !== before.locked) {
-      editor.port.saveLayers({ hidden: [...state.hidden], locked: [...state.locked] });
-    }
+    const { hidden, locked, collapsed } = state;
+    const same = hidden === before.hidden && locked === before.locked;
+    if (same && collapsed === before.collapsed) return;
+    const folded = collapsed.size ? { collapsed: [...collapsed] } : {};
+    editor.port.saveLayers({ hidden: [...hidden], locked: [...locked], ...folded });
   });
   listen(canvas, controller, {
     hover: (press) => {

@@ -14,7 +14,7 @@ import { editableSelection, isEditable } from "../model/layers.mjs";
 import { extract, merge } from "../model/merging.mjs";
 import { NOTHING, onlyPoint, wholeTracks } from "../model/selection.mjs";
 import { grouped, rigid } from "../model/groups.mjs";
-import { cellsOf, connected, inverted, spread } from "../model/spreading.mjs";
+import { cellsOf, connected, inverted, middleOf, parts, spread } from "../model/spreading.mjs";
 import { tangentsAt } from "../model/geometry.mjs";
 import { bends } from "../model/sampling.mjs";
 import { reversed, setKey, shifted, timed, timingOf, withRange } from "../model/timing.mjs";
@@ -308,6 +308,21 @@ export function anchorOutside(store, masks) {
     ids.push(added.id);
   }
   if (ids.length) store.edit(next, { selection: wholeTracks(next, ids), drawing: null });
+}
+
+/** A track at the middle of every thing in the masks. @param {Store} store @param {import("../model/spreading.mjs").Cells} masks */
+export function trackEach(store, masks) {
+  const { entity } = store.state;
+  let next = store.state.doc;
+  const ids = [];
+  for (const part of parts(masks)) {
+    const place = middleOf(part);
+    const added = place && addTrack(next, { points: [place], entity });
+    if (!added) break;
+    next = added.doc;
+    ids.push(added.id);
+  }
+  if (ids.length) store.edit(next, { selection: wholeTracks(next, ids), tool: "select", drawing: null });
 }
 
 /** The part of the masks that a place lies in. @param {import("../model/spreading.mjs").Cells | null} masks @param {Vec} place */

@@ -6,7 +6,9 @@
  * @typedef {import("../formats/importing.mjs").Imported} Imported
  */
 import { insert } from "../controller/edits.mjs";
+import { LIMITS } from "../model/document.mjs";
 import { DocumentError } from "../model/fields.mjs";
+import { isLibrary, LIBRARY, readLibrary } from "../model/library.mjs";
 import { el } from "../view/dom.mjs";
 import { checkSize } from "../formats/foreign.mjs";
 import { importBytes, importText } from "../formats/importing.mjs";
@@ -23,7 +25,12 @@ export function chooseFiles(accept, take) {
 
 /** @param {{name: string, type: string, text: string}} file */
 export function download({ name, type, text }) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+  downloadBlob(name, new Blob([text], { type }));
+}
+
+/** @param {string} name @param {Blob} blob */
+export function downloadBlob(name, blob) {
+  const url = URL.createObjectURL(blob);
   el("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
@@ -62,12 +69,44 @@ export async function takeFiles(editor, files) {
     if (/^(image|video)\//.test(file.type)) {
       if (!(await editor.background.show(file))) editor.status.say(editor.t("backgroundFailed"));
     } else {
+      if (await takeLibrary(editor, file)) continue;
       await take(editor, async (doc) => {
         checkSize(file.size);
         return importBytes(await file.arrayBuffer(), doc);
       });
     }
   }
+}
+
+/**
+ * Keep the curves and templates that somebody has shared.
+ * @param {Editor} editor
+ * @param {File} file
+ * @returns {Promise<boolean>} whether it is such a file
+ */
+async function takeLibrary({ shelf, status, t }, file) {
+  if (!file.name.endsWith(".json") || file.size > LIMITS.text) return false;
+  const text = await file.text();
+  if (!shelf || !text.includes(LIBRARY)) return false;
+  try {
+    const value = JSON.parse(text);
+    if (!isLibrary(value)) return false;
+    await shelf.add(readLibrary(value));
+    status.say(t("libraryAdded"));
+  } catch (error) {
+    if (!(error instanceof DocumentError || error instanceof SyntaxError)) throw error;
+    status.say(t("importFailed", { reason: error.message }));
+  }
+  return true;
+}
+
+/**
+ * The entity on whose row files are dropped.
+ * @param {EventTarget | null} target
+ */
+function rowOf(target) {
+  const row = target instanceof Element ? target.closest("[data-key^='entity:']") : null;
+  return row instanceof HTMLElement ? (row.dataset.key ?? "").slice("entity:".length) : null;
 }
 
 /** @param {Editor} editor */
@@ -83,6 +122,10 @@ export function listenToDrops(editor) {
     if (!hasFiles(event)) return;
     event.preventDefault();
     event.stopPropagation();
-    void takeFiles(editor, event.dataTransfer?.files ?? []);
+    const files = [...(event.dataTransfer?.files ?? [])];
+    const owner = rowOf(event.target);
+    const picture = files.find(({ type }) => type.startsWith("image/"));
+    if (owner !== null && picture) editor.portray?.(owner, picture);
+    else void takeFiles(editor, files);
   });
 }

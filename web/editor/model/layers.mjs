@@ -6,7 +6,7 @@
  * @typedef {import("./types.mjs").Track} Track
  *
  * What of it is kept with the node.
- * @typedef {{hidden: string[], locked: string[]}} Layers
+ * @typedef {{hidden: string[], locked: string[], collapsed?: string[]}} Layers
  */
 
 /** @param {string | null} entity */

@@ -69,6 +69,7 @@ function sectionsOf(editor) {
     { title: only ? t("point", { i: only.index + 1 }) : t("points_"), items: point },
     {
       title: t("sizeHere"),
+      inline: true,
       items: [
         ...SIZES.map((scale) => ({
           label: `${scale * 100} %`,

@@ -5,23 +5,31 @@
  * @typedef {import("../controller/commands.mjs").CommandId} CommandId
  * @typedef {import("../labels/strings.mjs").Word} Word
  * @typedef {import("../input/target.mjs").Target & Actions & {raw: unknown, follow(): void,
- *   port: {setFit(fit: import("../model/fitting.mjs").Fit): void}}} Owner
+ *   port: {setFit(fit: import("../model/fitting.mjs").Fit): void},
+ *   portraits(): import("../view/canvas.mjs").Portraits, shelf: import("./shelf.mjs").Shelf}} Owner
  * @typedef {import("./sections.mjs").Item} Item
  * @typedef {import("./sections.mjs").Section} Section
  */
 import { COMMANDS, isEnabled, perform } from "../controller/commands.mjs";
+import { anchorOutside, insert, trackEach } from "../controller/edits.mjs";
 import { EXPORTS } from "../formats/exporting.mjs";
 import { written } from "../formats/writing.mjs";
 import { chooseFiles, download, takeFiles } from "../input/files.mjs";
 import { emptyDocument } from "../model/document.mjs";
 import { DocumentError } from "../model/fields.mjs";
 import { FITS } from "../model/fitting.mjs";
+import { written as libraryValue } from "../model/library.mjs";
+import { extract } from "../model/merging.mjs";
 import { wholeTracks } from "../model/selection.mjs";
 import { TEMPLATES } from "../model/templates.mjs";
 import { addTrack } from "../model/tracks.mjs";
 import { el } from "../view/dom.mjs";
+import { record } from "./recording.mjs";
 import { commandItem, sectionElement, stepThrough } from "./sections.mjs";
 
+const IMPORTS = ".json,.txt,.csv,.tsv,.npz,.npy,.pth,.pt,.svg";
+/** How many points the spread tool may set. */
+const COUNTS = [3, 5, 9];
 const EDITS = /** @type {const} */ ([
   "duplicate",
   "mirrorX",
@@ -47,6 +55,7 @@ export function createMenu(editor) {
   function toggle(button) {
     if (close()) return;
     opener = button;
+    void editor.shelf.open();
     const sections = editor.store.state.message === null ? sectionsOf(editor) : rescue(editor);
     element.replaceChildren(...sections.map((section) => sectionElement(section, close)));
     element.hidden = false;
@@ -62,6 +71,12 @@ export function createMenu(editor) {
   return { element, toggle, close, dismiss };
 }
 
+/** @param {import("../model/library.mjs").Library} library */
+function libraryFile(library) {
+  const text = JSON.stringify(libraryValue(library), null, 1);
+  return { name: "tora2-presets.json", type: "application/json", text };
+}
+
 /** @param {Owner} editor @returns {Section[]} */
 function sectionsOf(editor) {
   const { t } = editor;
@@ -69,13 +84,14 @@ function sectionsOf(editor) {
   return [
     { title: t("edit"), items: EDITS.map(item) },
     { title: t("templates"), items: templateItems(editor) },
+    { title: t("fromMasks"), items: maskItems(editor) },
     { title: t("background"), items: backgroundItems(editor) },
     {
       title: t("import"),
       items: [
         {
           label: t("importFile"),
-          run: () => chooseFiles(".json,.txt,.csv,.npz", (files) => void takeFiles(editor, files)),
+          run: () => chooseFiles(IMPORTS, (files) => void takeFiles(editor, files)),
         },
         item("pasteClipboard"),
       ],
@@ -86,7 +102,7 @@ function sectionsOf(editor) {
 }
 
 /** @param {Owner} editor @returns {Item[]} */
-function templateItems({ store, t, status }) {
+function templateItems({ store, t, status, shelf }) {
   const leader = store.state.doc.tracks.find((track) => store.state.selection.has(track.id));
   const add = (/** @type {import("../model/templates.mjs").Draft} */ draft) => {
     const { doc, entity } = store.state;
@@ -107,6 +123,42 @@ function templateItems({ store, t, status }) {
       label: t(/** @type {Word} */ (`template_${name}`)),
       disabled: !leader,
       run: () => leader && add(make(store.state.doc, leader)),
+    })),
+    ...shelf.library.templates.map(({ name, document: kept }) => ({
+      label: name,
+      run: () => void insert(store, kept),
+    })),
+    {
+      label: t("keepTemplate"),
+      disabled: !leader,
+      run: () =>
+        shelf.ask(t("presetName"), (name) => {
+          const kept = extract(store.state.doc, store.state.selection.keys());
+          void shelf.add({ easings: [], templates: [{ name, document: kept }] });
+        }),
+    },
+  ];
+}
+
+/** @param {Owner} editor @returns {Item[]} */
+function maskItems({ store, t, background }) {
+  const { doc, frame, readOnly, spread } = store.state;
+  const masks = background.cells(doc, frame);
+  return [
+    {
+      label: t(masks ? "anchorsOutside" : "anchorsAround"),
+      disabled: readOnly,
+      run: () => anchorOutside(store, masks),
+    },
+    {
+      label: t("trackPerMask"),
+      disabled: readOnly || !masks,
+      run: () => masks && trackEach(store, masks),
+    },
+    ...COUNTS.map((n) => ({
+      label: t("spreadCount", { n }),
+      chosen: n === spread,
+      run: () => store.set({ spread: n, tool: "spread" }),
     })),
   ];
 }
@@ -133,13 +185,24 @@ function backgroundItems(editor) {
 }
 
 /** @param {Owner} editor @returns {Item[]} */
-function exportItems({ store, t, status }) {
+function exportItems(editor) {
+  const { store, t, status, shelf } = editor;
   const copy = () =>
     navigator.clipboard?.writeText(JSON.stringify(store.state.doc)).then(
       () => status.say(t("copied")),
       () => {},
     );
   return [
+    {
+      label: t("exportVideo"),
+      disabled: !store.state.doc.tracks.length,
+      run: () => void record(editor),
+    },
+    {
+      label: t("exportLibrary"),
+      disabled: !shelf.library.easings.length && !shelf.library.templates.length,
+      run: () => download(libraryFile(shelf.library)),
+    },
     ...Object.entries(EXPORTS).map(([name, write]) => ({
       label: t(/** @type {Word} */ (name)),
       disabled: !store.state.doc.tracks.length,

@@ -6,18 +6,22 @@
  * @typedef {import("../labels/strings.mjs").Translate} Translate
  * `chosen`: whether it is the one that is in force, of several that exclude each other
  * @typedef {{label: string, run: () => void, disabled?: boolean, key?: string, chosen?: boolean}} Item
- * @typedef {{title: string, items: Item[]}} Section
+ * `inline`: the items stand beside one another
+ * @typedef {{title: string, items: Item[], inline?: boolean}} Section
  */
 import { COMMANDS, isEnabled, perform } from "../controller/commands.mjs";
 import { el } from "../view/dom.mjs";
 
 /** @param {Section} section @param {() => void} close */
-export function sectionElement({ title, items }, close) {
+export function sectionElement({ title, items, inline }, close) {
   return el(
     "div",
     { role: "group", "aria-label": title },
     el("div", { class: "tora2-menu-title" }, title),
-    ...items.map(({ label, run, disabled, key, chosen }) =>
+    el(
+      "div",
+      { class: inline ? "tora2-inline" : null },
+      ...items.map(({ label, run, disabled, key, chosen }) =>
       el(
         "button",
         {
@@ -33,6 +37,7 @@ export function sectionElement({ title, items }, close) {
         },
         el("span", {}, label),
         key ? el("kbd", {}, key) : null,
+      ),
       ),
     ),
   );

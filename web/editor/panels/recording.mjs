@@ -1,0 +1,66 @@
+/**
+ * The paths over their background as a video, as the browser records it: MP4 where it can, else WebM.
+ *
+ * @typedef {import("../model/store.mjs").Store} Store
+ * @typedef {import("../labels/strings.mjs").Translate} Translate
+ */
+import { motionOf } from "../model/motion.mjs";
+import { NOTHING } from "../model/selection.mjs";
+import { downloadBlob } from "../input/files.mjs";
+import { el } from "../view/dom.mjs";
+import { PathLayer } from "../view/pathlayer.mjs";
+import { paintStage } from "../view/stageview.mjs";
+import { themeOf } from "../view/theme.mjs";
+
+const TYPES = ["video/mp4", "video/webm"];
+/** Pixels a side at most. */
+const SIDE = 1280;
+
+/**
+ * @param {{store: Store, t: Translate, status: {say(words: string): void}, element: HTMLElement,
+ *   background: import("../view/background.mjs").Background,
+ *   portraits(): import("../view/canvas.mjs").Portraits}} editor
+ */
+export async function record(editor) {
+  const { store, t, status, element, background } = editor;
+  const type = TYPES.find((each) => globalThis.MediaRecorder?.isTypeSupported(each));
+  if (!type) return status.say(t("cannotRecord"));
+  const { doc } = store.state;
+  const scale = Math.min(1, SIDE / Math.max(doc.width, doc.height));
+  const even = (/** @type {number} */ side) => 2 * Math.max(1, Math.round((side * scale) / 2));
+  const size = { width: even(doc.width), height: even(doc.height) };
+  const canvas = el("canvas", size);
+  const context = canvas.getContext("2d", { alpha: false });
+  if (!context) return;
+  const layer = new PathLayer(() => el("canvas"));
+  const paint = (/** @type {number} */ frame) => {
+    const state = { ...store.state, doc, frame, selection: NOTHING, hover: null, grid: 0 };
+    const clear = { ...state, stroke: null, marquee: null, drawing: null, guides: null };
+    const backdrop = background.at(frame, doc.frames);
+    const busy = backdrop.picture !== null;
+    const view = { scale, x: 0, y: 0 };
+    const surface = { context, state: clear, view, theme: themeOf(element), busy };
+    const motion = motionOf(doc, doc);
+    paintStage({ ...surface, portraits: editor.portraits() }, size, backdrop, motion, layer);
+  };
+  paint(0);
+  const recorder = new MediaRecorder(canvas.captureStream(), {
+    mimeType: type,
+    videoBitsPerSecond: 8_000_000,
+  });
+  /** @type {Blob[]} */
+  const parts = [];
+  recorder.ondataavailable = ({ data }) => parts.push(data);
+  const done = new Promise((resolve) => (recorder.onstop = resolve));
+  recorder.start();
+  const start = performance.now();
+  for (let frame = 0; frame < doc.frames; frame++) {
+    paint(frame);
+    status.say(t("recording", { n: Math.round((100 * (frame + 1)) / doc.frames) }));
+    const until = start + ((frame + 1) * 1000) / doc.fps;
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, until - performance.now())));
+  }
+  recorder.stop();
+  await done;
+  downloadBlob(`paths.${type.slice(6)}`, new Blob(parts, { type }));
+}
