@@ -18,7 +18,7 @@ from ..pipeline import Tora2Pipeline
 from ..sampling import ClassifierFree, make_scheduler, sample_latents
 from ..text import encode_prompts, token_ids
 from .metrics.colour import bound, hue_of, locate
-from .metrics.shape import area_of, look
+from .shapes import area_of, look
 
 _VISIBLE, _FULL = 0.6, 0.95
 _LOOK_EVERY = 4  # frames

@@ -163,7 +163,7 @@ def _watch(config: TrainConfig, loop: Loop, pipeline: Tora2Pipeline, bar: Any) -
         if o.evaluate_every and (step % o.evaluate_every == 0 or step == o.steps):
             with loop.averaged():
                 report = evaluate_binding(pipeline, heldout, o.evaluate_clips, steps=_WATCH_STEPS)
-            measures |= {k: v for k, v in report.to_dict().items() if k not in ("clips", "seeds")}
+            measures |= {k: v for k, v in report.to_dict().items() if isinstance(v, float)}
             bar.write(f"step {step}: {_sentence(report)}")
 
     return measure

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...data.spritebind.sprites import SHAPES, TEXTURES, Sprite, paint
-from .colour import hue_gap, hue_saturation_value
+from ..data.spritebind.sprites import SHAPES, TEXTURES, Sprite, paint
+from .metrics.colour import hue_gap, hue_saturation_value
 
 _SATURATION, _VALUE, _HUE_REACH = 0.45, 0.2, 0.09
 _FEWEST_PIXELS = 60
