@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from .. import plotting
 from ..files import atomic_path
 from ..overlay import Painter, contact_sheet
 from ..video import as_uint8
@@ -31,18 +32,8 @@ def check_png(path: str | os.PathLike[str]) -> None:
 
 
 def check_plotting() -> None:
-    """Refuse to begin what ends with a chart that could not be drawn.
-
-    Raises:
-        ValueError: if matplotlib is not installed.
-    """
-    try:
-        import matplotlib
-    except ImportError:
-        raise ValueError(
-            "a chart needs matplotlib; install it with: pip install 'comfyui-tora2[measure]'"
-        ) from None
-    matplotlib.use("Agg")
+    """Refuse to begin what ends with a chart that could not be drawn."""
+    plotting.check_plotting("a chart needs", "measure")
 
 
 def paths_picture(
