@@ -20,11 +20,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tora2.training.counting import as_on_a_gpu, shapes  # noqa: E402
+from tora2.training.counting import as_on_a_gpu, profiler, shapes  # noqa: E402
 from tora2.training.distributed import World, world  # noqa: E402
 from tora2.training.plan.loops import adapter_loop, warm  # noqa: E402
 from tora2.training.plan.measure import (  # noqa: E402
@@ -61,7 +60,7 @@ def compare(us: World, recompute: bool) -> None:
     with shapes():
         step = count_step(adapter_loop(config, stage, sizes, 1, low=us.size > 1))
     weights = replace(weights_of(config, sizes, stage), autoencoder=0)
-    plan = memory(weights, Peaks(step, drawn_bytes(cache, 1)), us.size, recompute)
+    plan = memory(weights, Peaks(step, drawn_bytes(cache, 1)), us.size, recompute, copied=True)
     gradients = plan.moments[UPDATE].get("gradients", 0)
 
     library = ctypes.CDLL("libc.so.6")
@@ -72,7 +71,7 @@ def compare(us: World, recompute: bool) -> None:
     torch.manual_seed(0)
     loop: Any = adapter_loop(config, stage, sizes, 1, us=us)
     with as_on_a_gpu():
-        with _profiler() as profiler:
+        with profiler() as counter:
             for _ in range(2):
                 loop.train_step()
         loop.optimizer.zero_grad()
@@ -86,7 +85,7 @@ def compare(us: World, recompute: bool) -> None:
         tracked = count_step(loop) if us.size == 1 else None
     if not us.first:
         return
-    counted = profiler.get_total_flops()
+    counted = counter.get_total_flops()
     print(f"two steps, profiler: {counted} operations; plan: {2 * step.total}")
     print(f"between steps: {stays / _GB:.3f} GB, plan {(plan.at(UPDATE) - gradients) / _GB:.3f}")
     computing = max(plan.at(name) for name in plan.moments if name not in (REDUCE, UPDATE))
@@ -117,22 +116,6 @@ def _peaks_around_the_reduction(before: int) -> Iterator[list[int]]:
     finally:
         dist.reduce_scatter_tensor = reduce
         peaks.append(_status("VmHWM") - before)
-
-
-def _profiler() -> FlopCounterMode:
-    aten = torch.ops.aten
-
-    def forward(q: Any, k: Any, v: Any, *_: Any, **__: Any) -> int:
-        return sdpa_flop_count(q, k, v)
-
-    def backward(grad: Any, q: Any, k: Any, v: Any, *_: Any, **__: Any) -> int:
-        return sdpa_backward_flop_count(grad, q, k, v)
-
-    attention = {
-        aten._scaled_dot_product_flash_attention_for_cpu: forward,
-        aten._scaled_dot_product_flash_attention_for_cpu_backward: backward,
-    }
-    return FlopCounterMode(display=False, custom_mapping=attention)
 
 
 def _status(key: str) -> int:

@@ -28,7 +28,7 @@ def encode_video(vae: Any, video: Tensor, generator: torch.Generator | None = No
             raise ValueError(
                 "the bundled autoencoder has no distribution to draw latents from: expected 'mean'"
             )
-        return vae.encode(video) * vae.config.scaling_factor
+        return vae.encode(video.to(_type(vae))) * vae.config.scaling_factor
     posterior = vae.encode(video.to(vae.dtype)).latent_dist
     latents: Tensor = posterior.mode() if generator is None else posterior.sample(generator)
     return latents * vae.config.scaling_factor
@@ -45,7 +45,7 @@ def encode_posterior(vae: Any, video: Tensor) -> tuple[Tensor, Tensor | None]:
         `PatchAutoencoder`, whose encoder gives one latent.
     """
     if isinstance(vae, PatchAutoencoder):
-        return vae.encode(video), None
+        return vae.encode(video.to(_type(vae))), None
     posterior = vae.encode(video.to(vae.dtype)).latent_dist
     return posterior.mode(), posterior.logvar
 
@@ -53,7 +53,11 @@ def encode_posterior(vae: Any, video: Tensor) -> tuple[Tensor, Tensor | None]:
 def decode_video(vae: Any, latents: Tensor) -> Tensor:
     """Inverse of `encode_video`: [B, 3, T, H, W], clamped to [-1, 1]."""
     if isinstance(vae, PatchAutoencoder):
-        return vae.decode(latents / vae.config.scaling_factor).clamp(-1, 1)
+        return vae.decode(latents.to(_type(vae)) / vae.config.scaling_factor).clamp(-1, 1)
     decoded: Tensor = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
     # CogVideoX makes four frames of the first latent too where their number is even; one is real.
     return decoded[:, :, -COGVIDEOX.video_frames(latents.shape[2]) :].clamp(-1, 1)
+
+
+def _type(vae: PatchAutoencoder) -> torch.dtype:
+    return next(vae.parameters()).dtype

@@ -1,4 +1,4 @@
-"""The smallest configuration of the bundled model's recipe, to be formatted with its output."""
+"""The smallest configurations of the bundled model's recipe, to be formatted with their output."""
 
 SMALL_TRAINING = """
 output: {output}
@@ -15,3 +15,11 @@ optimization:
   {{steps: 4, batch: 4, evaluate_every: 4, evaluate_clips: 2, log_every: 1, checkpoint_every: 2,
    precision: fp32, learning_rate: 0.002}}
 """
+
+SMALLEST_TRAINING = (
+    SMALL_TRAINING.replace("steps: 2, clips: 1", "steps: 1, clips: 1")
+    .replace("layers: 2, time_dim", "layers: 1, time_dim")
+    .replace("steps: 4, batch: 4, evaluate_every: 4", "steps: 2, batch: 2, evaluate_every: 0")
+    .replace("checkpoint_every: 2", "checkpoint_every: 1")
+)
+"""Of fewer steps, without an evaluation."""

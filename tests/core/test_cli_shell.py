@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from disks import small_disk
+from small_training import SMALLEST_TRAINING
 
 from tora2.cli import main
 
@@ -212,22 +213,6 @@ def test_convert_on_a_full_disk(tmp_path: Path, capsys: pytest.CaptureFixture[st
             assert list(disk.iterdir()) == []
 
 
-TRAINING = """
-output: {output}
-pool: 8
-workers: 0
-data: {{size: 32, frames: 5, picture: 32, sigma: 3.0}}
-encoder: {{picture: 32, dim: 16}}
-autoencoder: {{width: 16, layers: 1, pixel_channels: 4, scaling_factor: 1.0}}
-autoencoder_training: {{steps: 1, clips: 1, crop: 32}}
-transformer: {{heads: 1, layers: 1, time_dim: 32, text_dim: 32, text_layers: 1}}
-adapter: {{feature_dim: 16, qformer_dim: 32, queries: 4, context_dim: 32, attention_dim: 64,
-  attention_heads: 1}}
-optimization: {{steps: 2, batch: 2, evaluate_every: 0, log_every: 1, checkpoint_every: 1,
-  precision: fp32}}
-"""
-
-
 @unix
 def test_train_on_a_full_disk_and_on_a_larger_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -236,7 +221,7 @@ def test_train_on_a_full_disk_and_on_a_larger_one(
     config = tmp_path / "c.yaml"
     with small_disk(tmp_path, "64k") as disk:
         output = disk / "run"
-        config.write_text(TRAINING.format(output=output))
+        config.write_text(SMALLEST_TRAINING.format(output=output))
         stopped = set()
         for size in ("64k", "512k", "1m", "2m", "64m"):
             subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 # From the ground up. A part imports what stands below it, and within itself.
 FLOORS = (
-    {"files", "geometry", "losses", "drawing", "device", "wording"},
+    {"files", "geometry", "losses", "drawing", "device", "plotting", "wording"},
     {"fields", "evaluation.metrics"},
     {"settings", "video", "models", "trajectory", "encoders", "text", "evaluation.trackers"},
     {"scene", "latents", "overlay", "checkpoints", "cutouts"},

@@ -101,6 +101,12 @@ def test_the_flow_picture_is_that_of_the_tracks_that_are_left() -> None:
     assert latents is not None and not bool(latents[0].any())
     torch.testing.assert_close(latents[1:], pipeline.motion_latent(paths[1]))
     assert drawn_latents(paths[:1], source, pipeline.vae) is None
+    with torch.autocast("cpu", torch.bfloat16):
+        again = drawn_latents(paths, source, pipeline.vae)
+    assert again is not None and torch.equal(again, latents)
+    low = drawn_latents(paths, source, pipeline.vae.to(torch.bfloat16))
+    assert low is not None and low.dtype == torch.float32
+    torch.testing.assert_close(low, latents, atol=0.1, rtol=0.1)
 
 
 def moving_block(frames: int = 6, step: tuple[float, float] = (2.0, 1.0)) -> Tensor:

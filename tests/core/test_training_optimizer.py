@@ -1,6 +1,7 @@
 """The loop apart from any model: low precision, rates, averages, resuming, hooks."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from tora2.training.distributed import World
 from tora2.training.loop import Loop
-from tora2.training.optimizer import Optimization
+from tora2.training.optimizer import Optimization, check_moments
 
 SETTINGS = Optimization(
     steps=40, learning_rate=3e-6, warmup=1, horizon=10**6, precision="fp32", weight_decay=0.0
@@ -31,7 +32,7 @@ class Net(nn.Module):
         return self.layer(x.to(self.layer.weight.dtype)).float() * (1 + self.gate_p.float())
 
 
-def make(folder: Path, dtype: torch.dtype = torch.float32) -> Loop:
+def make(folder: Path, dtype: torch.dtype = torch.float32, ema: float = SETTINGS.ema) -> Loop:
     net = Net(dtype)
 
     def source(step: int, generator: torch.Generator) -> Tensor:
@@ -43,7 +44,8 @@ def make(folder: Path, dtype: torch.dtype = torch.float32) -> Loop:
 
     parts = nn.ModuleDict({"net": net})
     world = World(torch.device("cpu"))
-    return Loop(parts, source, objective, SETTINGS, 0, world, folder, {".gate_": 1e-3})
+    settings = replace(SETTINGS, ema=ema)
+    return Loop(parts, source, objective, settings, 0, world, folder, {".gate_": 1e-3})
 
 
 def everything(loop: Loop) -> dict[str, Tensor]:
@@ -104,6 +106,41 @@ def test_averages_are_placed_and_taken_back_also_after_an_error(tmp_path: Path) 
         raise KeyError
     assert loop.parts.training
     assert all(torch.equal(p, kept[name]) for name, p in loop.trained.items())
+
+
+def test_averages_and_weights_change_places_and_no_gradient_is_left(tmp_path: Path) -> None:
+    loop = make(tmp_path)
+    for _ in range(3):
+        loop.train_step()
+    before = {name: value.clone() for name, value in loop.average.values.items()}
+    weights = {name: p.detach().clone() for name, p in loop.trained.items()}
+    with loop.averaged():
+        assert all(torch.equal(p, before[name]) for name, p in loop.trained.items())
+    assert all(torch.equal(p, weights[name]) for name, p in loop.trained.items())
+    assert all(torch.equal(v, before[name]) for name, v in loop.average.values.items())
+
+    def look(step: int, measures: dict[str, float]) -> None:
+        held = (*loop.trained.values(), *loop.optimizer.masters.values())
+        assert all(parameter.grad is None for parameter in held)
+
+    loop.run([look])
+
+
+def test_without_a_decay_there_is_no_average(tmp_path: Path) -> None:
+    loop = make(tmp_path, ema=0.0)
+    loop.train_step()
+    weights = {name: p.detach().clone() for name, p in loop.trained.items()}
+    with loop.averaged():
+        assert all(torch.equal(p, weights[name]) for name, p in loop.trained.items())
+    loop.save()
+    assert loop.average.values == {} and make(tmp_path, ema=0.0).resume()
+
+
+def test_eight_bit_moments_are_for_one_process() -> None:
+    settings = replace(SETTINGS, moments="8bit")
+    check_moments(settings, 1)
+    with pytest.raises(ValueError, match="'optimization.moments' is '8bit', which is for one"):
+        check_moments(settings, 2)
 
 
 def test_the_rate_warms_up_follows_the_cosine_and_cools_down() -> None:

@@ -27,6 +27,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the plan."""
+    from tqdm import tqdm
+
     from ..training import plan
 
     cards = plan.cards(
@@ -34,6 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if arguments.clips is not None and arguments.clips < 1:
         raise ValueError(f"--clips is {arguments.clips}, expected at least 1")
-    made = plan.run(arguments.config, cards, arguments.clips)
+    with tqdm(desc="counting", unit="part", leave=False) as bar:
+
+        def show(what: str) -> None:
+            bar.set_postfix_str(what, refresh=False)
+            bar.update()
+
+        with plan.watched(show):
+            made = plan.run(arguments.config, cards, arguments.clips)
     print(json.dumps(made.to_dict(), indent=2) if arguments.json else plan.report(made))
     return 0

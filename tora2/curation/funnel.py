@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .. import plotting
 from ..files import atomic_path
 from .journal import Row
 
@@ -86,9 +87,9 @@ def write_picture(funnel: Funnel, path: Path) -> None:
     Raises:
         OSError: if it cannot be written; ValueError: says how to install what draws it.
     """
-    plotting: Any = pyplot()
+    drawing: Any = pyplot()
     values = funnel.to_dict()
-    figure, (counts, seconds) = plotting.subplots(
+    figure, (counts, seconds) = drawing.subplots(
         1, 2, figsize=(10, 1.2 + 0.45 * len(values)), sharey=True, width_ratios=(3, 1)
     )
     names = list(values)
@@ -110,7 +111,7 @@ def write_picture(funnel: Funnel, path: Path) -> None:
     figure.tight_layout()
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
-    plotting.close(figure)
+    drawing.close(figure)
 
 
 def pyplot() -> Any:
@@ -119,13 +120,7 @@ def pyplot() -> Any:
     Raises:
         ValueError: says how to install it.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise ValueError(
-            "the picture of the funnel needs Matplotlib: pip install 'comfyui-tora2[curation]'"
-        ) from None
-    matplotlib.use("agg")
+    plotting.check_plotting("the picture of the funnel needs", "curation")
     import matplotlib.pyplot as module
 
     return module

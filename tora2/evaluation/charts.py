@@ -30,17 +30,8 @@ class Line:
 
 
 def check_plotting() -> None:
-    """Refuse to begin what ends with a chart that could not be drawn.
-
-    Raises:
-        ValueError: if matplotlib is not installed.
-    """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise ValueError(
-            "a chart needs matplotlib; install it with: pip install 'comfyui-tora2[measure]'"
-        ) from None
+    """Refuse to begin what ends with a chart that could not be drawn; see `plotting`."""
+    plotting.check_plotting("a chart needs", "measure")
 
 
 def chart(

@@ -16,32 +16,43 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
-from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
+from torch.utils.flop_counter import (
+    FlopCounterMode,
+    flop_registry,
+    sdpa_backward_flop_count,
+    sdpa_flop_count,
+    shape_wrapper,
+)
 
 FORWARD, RECOMPUTATION, BACKWARD = "forward", "recomputation", "backward"
 ACTIVATIONS, COPIES, GRADIENTS = "activations", "copies", "gradients"
 
 aten = torch.ops.aten
+_DEVICE = torch.ops.prim.device.default
 
 
-def _formulas() -> dict[Any, Callable[..., int]]:
-    """Operations of a call by what is called: torch's own, and attention on a CPU."""
+def _attention(q: Any, k: Any, v: Any, *_: Any, **__: Any) -> int:
+    return int(sdpa_flop_count(q, k, v))
 
-    def forward(q: Tensor, k: Tensor, v: Tensor, *_: Any, **__: Any) -> int:
-        return int(sdpa_flop_count(q.shape, k.shape, v.shape))
 
-    def backward(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: Any, **__: Any) -> int:
-        return int(sdpa_backward_flop_count(grad.shape, q.shape, k.shape, v.shape))
+def _attention_backward(gradient: Any, q: Any, k: Any, v: Any, *_: Any, **__: Any) -> int:
+    return int(sdpa_backward_flop_count(gradient, q, k, v))
 
-    return {
-        **flop_registry,
-        aten._scaled_dot_product_flash_attention_for_cpu: forward,
-        aten._scaled_dot_product_flash_attention_for_cpu_backward: backward,
-    }
+
+_ON_A_CPU = {
+    aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+}
+"""Operations by shapes of what torch's own counter leaves out."""
+
+
+def profiler() -> FlopCounterMode:
+    """torch's counter of operations, which a count of ours must agree with."""
+    return FlopCounterMode(display=False, custom_mapping=_ON_A_CPU)
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,8 @@ class Meter(TorchDispatchMode):
         self._kinds: dict[str, int] = {}
         self._alive = 0
         self._known: dict[int, tuple[str, int]] = {}
-        self._formulas = _formulas()
+        own = {call: shape_wrapper(formula) for call, formula in _ON_A_CPU.items()}
+        self._formulas: dict[Any, Callable[..., int]] = {**flop_registry, **own}
         self._weights = {weight.untyped_storage()._cdata for weight in weights}
 
     @property
@@ -110,6 +122,8 @@ class Meter(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if func is _DEVICE:
+            return func(*args)
         kwargs = kwargs or {}
         # Views and in-place operations give back what their arguments hold.
         given = {x.untyped_storage()._cdata for x in tree_iter((args, kwargs)) if _is_tensor(x)}
@@ -174,11 +188,23 @@ def shapes(gpu: bool = True) -> Iterator[None]:
         return module
 
     with ExitStack() as stack:
-        stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
-        stack.enter_context(_AllPresent())
+        stack.enter_context(_Shapes(allow_non_fake_inputs=True))
         stack.enter_context(_replaced(nn.Module, {"to": stay}))
+        stack.enter_context(not_begun())
         if gpu:
             stack.enter_context(as_on_a_gpu())
+        yield
+
+
+@contextmanager
+def not_begun() -> Iterator[None]:
+    """A context in which parameters get no first values, which those without values need not."""
+
+    def stay(tensor: Tensor, *_: Any, **__: Any) -> Tensor:
+        return tensor
+
+    names = [name for name in vars(nn.init) if name.endswith("_") and not name.startswith("_")]
+    with _replaced(nn.init, dict.fromkeys(names, stay)):
         yield
 
 
@@ -211,12 +237,14 @@ def as_on_a_gpu() -> Iterator[None]:
         yield
 
 
-class _AllPresent(TorchDispatchMode):
+class _Shapes(FakeTensorMode):
     """Answers questions about values, which tensors of shapes alone do not have."""
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if func is _DEVICE and isinstance(args[0], FakeTensor):  # the most frequent question
+            return args[0].fake_device
         if func is aten._local_scalar_dense.default:
             return _one(args[0].dtype)
         if func is aten.nonzero.default:
@@ -230,7 +258,7 @@ class _AllPresent(TorchDispatchMode):
                     rows = index.new_empty(index.numel(), dtype=torch.int64)
                     places += [rows] * index.ndim
             args = (args[0], places)
-        return func(*args, **(kwargs or {}))
+        return super().__torch_dispatch__(func, types, args, kwargs or {})
 
 
 def _one(dtype: torch.dtype) -> bool | int | float:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .. import plotting
 from ..files import atomic_path
 
 PANELS = (
@@ -14,18 +15,8 @@ PANELS = (
 
 
 def check_plotting() -> None:
-    """Refuse to begin what ends with a picture that could not be drawn.
-
-    Raises:
-        ValueError: if matplotlib is not installed.
-    """
-    try:
-        import matplotlib
-    except ImportError:
-        raise ValueError(
-            "curves need matplotlib; install it with: pip install 'comfyui-tora2[train]'"
-        ) from None
-    matplotlib.use("Agg")
+    """Refuse to begin a run whose curves could not be drawn; see `plotting.check_plotting`."""
+    plotting.check_plotting("curves need", "train")
 
 
 def plot_curves(

@@ -168,6 +168,7 @@ class Loop:
                 started = time.monotonic()
                 measures = self.train_step()
                 measures["seconds"] = time.monotonic() - started
+                self.optimizer.zero_grad()  # whatever comes between two steps has their room
                 for hook in hooks:
                     hook(self.step, measures)
                 ends = self.world.any(asked.is_set())

@@ -35,7 +35,7 @@ class Optimization:
         horizon: steps of the cosine that the rate follows, `steps` if 0; with `cooldown`, the rate
             goes linearly to zero over so many last steps, so that a run may end before its horizon.
         clip: largest norm of the gradient.
-        ema: decay of the average.
+        ema: decay of the average; 0: there is none, and no memory is held for it.
         precision: of the computation; weights are kept in float32.
         moments: of AdamW; `8bit` ones need a quarter of the memory, the package torchao, and a run
             of one process.
@@ -102,7 +102,7 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Forget the gradients of the last step."""
-        for parameter in self.parameters.values():
+        for parameter in (*self.parameters.values(), *self.masters.values()):
             parameter.grad = None
 
     def step(self, step: int) -> float:
@@ -192,30 +192,59 @@ class Average:
 
     Args:
         weights: by name; averaged as they move.
-        decay: of the average, less in the first steps.
+        decay: of the average, less in the first steps; 0 for none.
     """
 
     def __init__(self, weights: Mapping[str, Tensor], decay: float) -> None:
         self._weights = [_local(weight.detach()) for weight in weights.values()]
         self._decay = decay
-        self.values = {name: w.detach().clone() for name, w in weights.items()}
+        self.values = {n: w.detach().clone() for n, w in weights.items()} if decay else {}
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take the weights after a step, counted from 0, into the average."""
+        if not self.values:
+            return
         decay = min(self._decay, (1 + step) / (10 + step))
         mine = [_local(value) for value in self.values.values()]
         torch._foreach_lerp_(mine, self._weights, 1 - decay)
 
     @contextmanager
     def placed(self, parameters: Mapping[str, nn.Parameter]) -> Iterator[None]:
-        """Have the averages in the parameters of the same names, and what was there afterwards."""
-        kept = {name: parameter.detach().clone() for name, parameter in parameters.items()}
-        copy_all(parameters, self.values)
+        """Have the averages in the parameters of the same names, and what was there afterwards.
+
+        Averages and parameters change places, one after the other, so that hardly anything is held
+        twice.
+        """
+        if not self.values:
+            yield
+            return
+        kept = {n: p.detach().clone() for n, p in parameters.items() if p.dtype != torch.float32}
+        whole = {name: p for name, p in parameters.items() if name not in kept}
+        check_alike(parameters, self.values)
+        copy_all({n: parameters[n] for n in kept}, {n: self.values[n] for n in kept})
+        self._exchange(whole)
         try:
             yield
         finally:
-            copy_all(parameters, kept)
+            self._exchange(whole)
+            copy_all({n: parameters[n] for n in kept}, kept)
+
+    @torch.no_grad()
+    def _exchange(self, parameters: Mapping[str, nn.Parameter]) -> None:
+        for name, parameter in parameters.items():
+            before = parameter.detach().clone()
+            parameter.copy_(self.values[name])
+            self.values[name].copy_(before)
+
+
+def check_moments(settings: Optimization, processes: int) -> None:
+    """Refuse 8-bit moments on several processes, before the work, with a ValueError."""
+    if settings.moments == "8bit" and processes > 1:
+        raise ValueError(
+            f"key 'optimization.moments' is '8bit', which is for one process; expected 'fp32' "
+            f"for {processes}"
+        )
 
 
 def _adam(groups: list[dict[str, Any]], settings: Optimization) -> Any:
@@ -225,18 +254,37 @@ def _adam(groups: list[dict[str, Any]], settings: Optimization) -> Any:
         return torch.optim.AdamW(groups, fused=True, **options)
     if any(isinstance(one, DTensor) for group in groups for one in group["params"]):
         raise ValueError("key 'moments' is '8bit', which is for one process; expected 'fp32'")
+    return eight_bit()(groups, **options)
+
+
+def eight_bit() -> Any:
+    """torchao's AdamW with 8-bit moments.
+
+    Raises:
+        ValueError: says how to install it.
+    """
     try:
         from torchao.optim import AdamW8bit
     except ImportError:
         raise ValueError(
             "key 'moments' is '8bit', which needs torchao: pip install torchao"
         ) from None
-    return AdamW8bit(groups, **options)
+    return AdamW8bit
 
 
 def _local(tensor: Tensor) -> Tensor:
     """This process's part of a tensor that is divided, as a view."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def check_alike(into: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    """Refuse tensors of other names or shapes with a ValueError."""
+    for name in sorted(into.keys() ^ values.keys()):
+        raise ValueError(f"{show(name)} is {'missing' if name in into else 'too much'}")
+    for name, target in into.items():
+        if target.shape != values[name].shape:
+            shapes = f"{tuple(values[name].shape)}, expected {tuple(target.shape)}"
+            raise ValueError(f"{show(name)} has shape {shapes}")
 
 
 @torch.no_grad()
@@ -246,12 +294,7 @@ def copy_all(into: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
     Raises:
         ValueError: if names or shapes differ; nothing is copied then.
     """
-    for name in sorted(into.keys() ^ values.keys()):
-        raise ValueError(f"{show(name)} is {'missing' if name in into else 'too much'}")
-    for name, target in into.items():
-        if target.shape != values[name].shape:
-            shapes = f"{tuple(values[name].shape)}, expected {tuple(target.shape)}"
-            raise ValueError(f"{show(name)} has shape {shapes}")
+    check_alike(into, values)
     for name, target in into.items():
         target.copy_(values[name])
 

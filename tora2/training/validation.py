@@ -95,7 +95,8 @@ def sample_encoded(
             image_latents=first_frame(transformer, clips.mean),
             generator=generator,
         )
-        videos = [decode_video(vae, one[None]).float().cpu() for one in latents]
+    # In the autoencoder's own type: autocast would hold what its norms give in float32.
+    videos = [decode_video(vae, one[None]).float().cpu() for one in latents.float()]
     return ((torch.cat(videos) + 1) / 2).clamp(0, 1).permute(0, 2, 3, 4, 1)
 
 

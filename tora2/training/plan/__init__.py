@@ -6,7 +6,8 @@ beside that, and how busy they keep a GPU, is assumed, see `Cards`.
 """
 
 from .cards import CARDS, Cards, cards
+from .measure import watched
 from .plan import Plan, run
 from .report import report
 
-__all__ = ["CARDS", "Cards", "Plan", "cards", "report", "run"]
+__all__ = ["CARDS", "Cards", "Plan", "cards", "report", "run", "watched"]

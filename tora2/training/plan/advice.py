@@ -87,7 +87,8 @@ def _together(case: Case, gpus: bool) -> Advice | None:
             if now < _HELPS * peak:
                 words[switch.family] = switch.words
                 if switch.family == _GPUS:
-                    words.pop("base", None)
+                    for alone in ("base", "moments"):
+                        words.pop(alone, None)
                 case, peak = changed, now
                 break
         else:
@@ -108,9 +109,14 @@ def _switches(case: Case) -> Iterator[_Switch]:
     most, rest = divmod(o.batch, cards.count)
     if not rest and o.accumulate < most:
         words = f"optimization.accumulate: {most}"
-        yield _Switch("accumulate", words, lambda c: _accumulate(c, most))
+        yield _Switch("accumulate", words, lambda c: _optimized(c, accumulate=most))
+    if o.moments == "fp32" and cards.count == 1:
+        words = "optimization.moments: 8bit"
+        yield _Switch("moments", words, lambda c: _optimized(c, moments="8bit"))
     if config.validation.every:
         yield _Switch("validation", "validation.every: 0", _unseen)
+    if o.ema:
+        yield _Switch("ema", "optimization.ema: 0", lambda c: _optimized(c, ema=0.0))
     if base.dtype == "bf16" and cards.count == 1:
         yield _Switch("base", "base.dtype: fp8", lambda c: _base(c, dtype="fp8"))
     for frames in _FEWER_FRAMES:
@@ -125,8 +131,8 @@ def _base(case: Case, **changes: Any) -> Case:
     return replace(case, config=replace(case.config, base=replace(case.config.base, **changes)))
 
 
-def _accumulate(case: Case, many: int) -> Case:
-    settings = replace(case.config.optimization, accumulate=many)
+def _optimized(case: Case, **changes: Any) -> Case:
+    settings = replace(case.config.optimization, **changes)
     return replace(case, config=replace(case.config, optimization=settings))
 
 
@@ -148,9 +154,10 @@ def _on(gpus: int) -> Callable[[Case], Case]:
         o = case.config.optimization
         # As many clips on each as before, where the batch allows it.
         clips = max(1, o.batch // (o.accumulate * case.cards.count))
-        case = _accumulate(case, max(1, o.batch // (gpus * clips)))
+        case = _optimized(case, accumulate=max(1, o.batch // (gpus * clips)))
         if case.config.base.dtype == "fp8":
             case = _base(case, dtype="bf16")
+        case = _optimized(case, moments="fp32")
         return replace(case, cards=replace(case.cards, count=gpus))
 
     return change

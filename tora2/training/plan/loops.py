@@ -26,6 +26,7 @@ from ...models.adapter import Tora2Adapter
 from ...models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
 from ...models.config import Tora2Config
 from ...models.entities import Encoded, EntityBatch
+from ...trajectory import Tracks
 from ..distributed import World
 from ..loop import Loop
 from ..recipes.adapter.config import AdapterTraining, Stage
@@ -72,6 +73,11 @@ class _Shapes(Run):
         self.config, self.us, self.output = config, us, Path()
         self.clips = SimpleNamespace(config=cache)  # type: ignore[assignment]
 
+    def pictured(self, paths: list[Tracks], model: Model) -> torch.Tensor:
+        """Latents as an autoencoder would give, at no cost."""
+        made = self.clips.config
+        return torch.zeros(len(paths), made.channels, made.latent_frames, made.rows, made.columns)
+
 
 def adapter_loop(
     config: AdapterTraining,
@@ -97,7 +103,7 @@ def adapter_loop(
     settings = replace(config.optimization, accumulate=many, compile=False)
     config = replace(config, optimization=replace(settings, batch=clips * many * us.size))
     run = _Shapes(config, sizes.cache, us)
-    model = replace(adapter_model(config, sizes, low), vae=_Encoded(sizes.cache))
+    model = adapter_model(config, sizes, low)
     if not moves(config, stage):
         model.adapter.forward = partial(_without_motion, model.adapter)  # type: ignore[method-assign]
     drawn = drawn_clips(sizes.cache, clips)
@@ -119,24 +125,8 @@ def _without_motion(
     return adapter._bind(None, entities)
 
 
-class _Encoded:
-    """Stands for an autoencoder, and encodes at no cost."""
-
-    dtype = torch.bfloat16
-
-    def __init__(self, cache: CacheConfig) -> None:
-        self._latent = torch.zeros(
-            1, cache.channels, cache.latent_frames, cache.rows, cache.columns
-        )
-        self.config = SimpleNamespace(scaling_factor=1.0)
-
-    def encode(self, video: torch.Tensor) -> Any:
-        """The latents of a video."""
-        return SimpleNamespace(latent_dist=SimpleNamespace(mode=lambda: self._latent))
-
-
 def adapter_model(config: AdapterTraining, sizes: Sizes, low: bool = False) -> Model:
-    """The parts of a run, inside `shapes` or on the meta device."""
+    """The parts of a run but for the autoencoder, inside `shapes` or on the meta device."""
     made = backbone_named("cogvideox")
     arguments = sizes.transformer
     width = arguments["num_attention_heads"] * arguments["attention_head_dim"]
@@ -151,14 +141,11 @@ def adapter_model(config: AdapterTraining, sizes: Sizes, low: bool = False) -> M
     half = config.base.dtype != "fp32"
     with _default(torch.bfloat16 if half else torch.float32):
         transformer = CogVideoXTransformer3DModel(**arguments).requires_grad_(False)
-        vae = new_autoencoder(sizes.autoencoder).eval().requires_grad_(False)
     if config.base.recompute:
         transformer.enable_gradient_checkpointing()
-    if config.base.tiled and isinstance(vae, AutoencoderKLCogVideoX):
-        vae.enable_tiling()
     with _default(torch.bfloat16 if low and half else torch.float32):
         parts = Tora2Adapter(replace(Tora2Config.preset(config.preset), **{**adapter, **widths}))
-    return Model(transformer, vae, parts)
+    return Model(transformer, None, parts)
 
 
 def new_autoencoder(settings: Mapping[str, Any]) -> nn.Module:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +22,8 @@ from ...geometry import COGVIDEOX
 from ...latents import decode_video, encode_video
 from ...model_folder import TINY
 from ...models.config import Tora2Config
-from ..counting import Counted, count, shapes
+from ..counting import Counted, count, not_begun, shapes
+from ..optimizer import check_moments
 from ..recipes.adapter.config import AdapterTraining, Stage
 from ..recipes.adapter.parts import part_of, train_only
 from ..recipes.tiny.config import TrainConfig
@@ -50,6 +53,19 @@ _AUTOENCODER = {"_class_name": "AutoencoderKLCogVideoX", "scaling_factor": 0.7}
 _FRAMES, _HEIGHT, _WIDTH, _RATE = 49, 480, 720, 8.0
 _TEXT_TOKENS, _SEMANTIC_TOKENS, _AUGMENTATIONS = 226, 257, 4
 _PERIODS = 2  # that are counted, and one more; what lies beyond is as they are
+
+
+_watching: ContextVar[Callable[[str], object]] = ContextVar("watching", default=lambda _: None)
+
+
+@contextmanager
+def watched(begin: Callable[[str], object]) -> Iterator[None]:
+    """A context in which `begin` hears of everything that is counted, before it is."""
+    token = _watching.set(begin)
+    try:
+        yield
+    finally:
+        _watching.reset(token)
 
 
 @dataclass(frozen=True)
@@ -166,6 +182,7 @@ class Adapter:
 
     def __init__(self, config: AdapterTraining, sizes: Sizes, gpus: int = 1) -> None:
         self.config, self.sizes, self.gpus = config, sizes, gpus
+        check_moments(config.optimization, gpus)
         many = config.optimization.accumulate
         self.clips, rest = divmod(config.optimization.batch, many * gpus)
         if rest or not self.clips:
@@ -236,7 +253,8 @@ class _Autoencoder:
 def _autoencoding(given: _Autoencoder) -> tuple[Counted, Counted]:
     """Encoding a flow picture as a step does, and decoding a clip."""
     frames, height, width = given.size
-    with shapes(), torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=given.half):
+    _watching.get()(f"the autoencoder on {COGVIDEOX.video_words(frames, height, width)}")
+    with shapes(), torch.no_grad():
         vae: Any = new_autoencoder({k: _thawed(v) for k, v in given.settings})
         if given.half:
             vae = _in_half(vae)
@@ -292,14 +310,34 @@ class _Key:
 @lru_cache(maxsize=256)
 def _counted_step(key: _Key) -> StepCount:
     warm()
+    _watching.get()(f"a step of {key.stage.name} with {key.sizes.layers} blocks")
     with shapes():
         return count_step(adapter_loop(key.config, key.stage, key.sizes, key.clips, key.low))
 
 
 def weights_of(config: AdapterTraining, sizes: Sizes, stage: Stage) -> Weights:
     """How the parameters of a stage lie in memory on one GPU."""
-    with torch.device("meta"):
+    widths = (sizes.cache.semantic_dim, sizes.cache.face_dim, sizes.cache.object_dim)
+    made = (sizes.transformer, sizes.autoencoder, widths, config.preset, config.adapter)
+    key = repr((*made, config.base.dtype, stage.train))
+    if key not in _weights:
+        _weights[key] = _weighed(config, sizes, stage)
+    o = config.optimization
+    return replace(
+        _weights[key],
+        half=o.precision == "bf16",
+        eight_bit=o.moments == "8bit",
+        averaged=o.ema > 0,
+    )
+
+
+_weights: dict[str, Weights] = {}
+
+
+def _weighed(config: AdapterTraining, sizes: Sizes, stage: Stage) -> Weights:
+    with torch.device("meta"), not_begun():
         model = adapter_model(config, sizes)
+        vae = list(new_autoencoder(sizes.autoencoder).parameters())
     train_only(model.adapter, stage.train)
     parts: dict[str, tuple[int, int]] = {
         "transformer": (sum(p.numel() for p in model.transformer.parameters()), 0)
@@ -314,8 +352,7 @@ def weights_of(config: AdapterTraining, sizes: Sizes, stage: Stage) -> Weights:
             around += parameter.numel()
             frozen += parameter.numel() * parameter.element_size()
         parts[part_of(name)] = still, moving
-    vae = sum(p.numel() for p in model.vae.parameters())
-    parts["autoencoder"] = vae, 0
+    parts["autoencoder"] = sum(p.numel() for p in vae), 0
     held = backbone_of(model.transformer).blocks(model.transformer)
     blocks, whole, cast = (
         bytes_of(p for block in held for p in block.parameters()),
@@ -333,8 +370,7 @@ def weights_of(config: AdapterTraining, sizes: Sizes, stage: Stage) -> Weights:
         sizes.layers,
         around - sum(p.numel() for block in held for p in block.parameters()),
         cast,
-        config.optimization.precision == "bf16",
-        bytes_of(model.vae.parameters()),
+        autoencoder=bytes_of(vae) // (1 if config.base.dtype == "fp32" else 2),
     )
 
 
@@ -389,6 +425,7 @@ def clips_in(folder: Path | str) -> int | None:
 def tiny_stage(config: TrainConfig) -> Measured:
     """What the bundled model's run costs; it is one process's."""
     warm()
+    _watching.get()("a step")
     like = tiny_like(config)
     with shapes():
         loop = tiny_loop(config, like)
@@ -403,7 +440,15 @@ def tiny_stage(config: TrainConfig) -> Measured:
     return Measured(
         name="all",
         steps=config.optimization.steps,
-        weights=Weights(parts, 0, 0, config.transformer.layers, half=half),
+        weights=Weights(
+            parts,
+            0,
+            0,
+            config.transformer.layers,
+            half=half,
+            eight_bit=config.optimization.moments == "8bit",
+            averaged=config.optimization.ema > 0,
+        ),
         peaks=Peaks(step, bytes_of(held) * batch),
         picture=0,
         clips=batch,

@@ -25,6 +25,7 @@ KINDS = (
     AUTOENCODER,
 )
 _FLOAT, _HALF = 4, 2
+_EIGHT_BIT_BLOCK = 256  # numbers that share a scale in torchao's moments
 _BLOCKS_AT_ONCE = 3  # one that computes, the next one, and the buffer that it arrives in
 
 
@@ -39,6 +40,8 @@ class Weights:
         around: number of frozen parameters that are in no block.
         cast: bytes in bfloat16 of one block's weights that lie in 8 bits.
         half: whether what is trained is computed with in bfloat16.
+        eight_bit: whether Adam's moments are held in 8 bits.
+        averaged: whether there is an average of what is trained.
         autoencoder: bytes of the one that draws flow pictures.
     """
 
@@ -50,11 +53,20 @@ class Weights:
     cast: int = 0
     half: bool = True
     autoencoder: int = 0
+    eight_bit: bool = False
+    averaged: bool = True
 
     @property
     def trained(self) -> int:
         """Trained parameters."""
         return sum(trained for _, trained in self.parts.values())
+
+    @property
+    def moments(self) -> int:
+        """Bytes of Adam's moments."""
+        if self.eight_bit:
+            return 2 * (self.trained + _FLOAT * self.trained // _EIGHT_BIT_BLOCK)
+        return 2 * _FLOAT * self.trained
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,12 @@ class Memory:
 
 
 def memory(
-    weights: Weights, peaks: Peaks, gpus: int = 1, recompute: bool = True, accumulate: int = 1
+    weights: Weights,
+    peaks: Peaks,
+    gpus: int = 1,
+    recompute: bool = True,
+    accumulate: int = 1,
+    copied: bool = False,
 ) -> Memory:
     """What lies on each of some GPUs.
 
@@ -114,13 +131,14 @@ def memory(
         gpus: number of processes.
         recompute: whether blocks are computed again in the backward pass.
         accumulate: batches of a step.
+        copied: whether what is reduced is copied first, as gloo does, which CPUs use.
     """
     trained, width = weights.trained, _HALF if weights.half else _FLOAT
     stays = {
         FROZEN: weights.frozen // gpus,
         TRAINED: _FLOAT * trained // gpus,
-        OPTIMIZER: 2 * _FLOAT * trained // gpus,
-        AVERAGE: _FLOAT * trained // gpus,
+        OPTIMIZER: weights.moments // gpus,
+        AVERAGE: _FLOAT * trained // gpus if weights.averaged else 0,
         CLIPS: peaks.clips,
         AUTOENCODER: weights.autoencoder,
     }
@@ -136,14 +154,17 @@ def memory(
     if gpus > 1:
         for name in MOMENTS[:-1]:
             moments[name] = _sum(moments[name], earlier)
-        full = {GRADIENTS: width * trained, REDUCED: _FLOAT * trained}
-        moments[REDUCE] = _sum(stays, earlier, full)
+        # They are copied into one buffer; then they are freed, and what is left of it is this
+        # process's share.
+        buffer = _FLOAT * trained
+        filling = {GRADIENTS: width * trained, REDUCED: buffer}
+        reducing = {**own, REDUCED: 2 * buffer if copied else buffer}
+        most = max(filling, reducing, key=lambda held: sum(held.values()))
+        moments[REDUCE] = _sum(stays, earlier, most)
     if peaks.encoding:
         moments[PICTURE] = _sum(stays, gathered, earlier, {ACTIVATIONS: peaks.encoding})
     if peaks.decoding:
-        # Beside the last step's gradients lie the weights that averages stand in for.
-        kept = {COPIES: _FLOAT * trained // gpus}
-        moments[VALIDATION] = _sum(stays, gathered, own, kept, {ACTIVATIONS: peaks.decoding})
+        moments[VALIDATION] = _sum(stays, gathered, {ACTIVATIONS: peaks.decoding})
     return Memory({name: {k: by[k] for k in KINDS if by.get(k)} for name, by in moments.items()})
 
 

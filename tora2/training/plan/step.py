@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -60,8 +60,18 @@ class StepCount:
         return sum(self.operations.values())
 
 
-def count_step(loop: Loop) -> StepCount:
-    """Count a step of a loop that has made steps before, on real tensors or on shapes."""
+def count_step(loop: Loop, whole: bool = False) -> StepCount:
+    """Count a step of a loop that has made steps before, on real tensors or on shapes.
+
+    Args:
+        loop: makes the step.
+        whole: make all batches of a step that has several. Otherwise one is made, the last,
+            beside zeros in place of the gradients that those before it leave.
+    """
+    settings = loop.settings
+    later = settings.accumulate > 1 and not whole
+    if later:
+        loop.settings = replace(settings, accumulate=1)
     loop.optimizer.prepare({f"step/{name}" for name in loop.trained})
     loop.optimizer.zero_grad()
     meter = Meter(loop.parts.parameters())
@@ -72,6 +82,10 @@ def count_step(loop: Loop) -> StepCount:
 
     def counted(batch: Any, generator: torch.Generator) -> Any:
         meter.phase = FORWARD
+        if later:
+            for parameter in trained:
+                parameter.grad = torch.zeros_like(parameter)
+                meter.is_gradient(parameter.grad)
         half.begin()
         result = objective(batch, generator)
         meter.phase = BACKWARD
@@ -91,8 +105,9 @@ def count_step(loop: Loop) -> StepCount:
         half.end()
         call.objective = objective
         del loop.optimizer.step
+        loop.settings = settings
     loop.optimizer.zero_grad()
-    many = loop.settings.accumulate
+    many = 1 if later else settings.accumulate
     operations = {name: meter.operations[name] // many for name in (FORWARD, RECOMPUTATION)}
     backward = sum(n for name, n in meter.operations.items() if name in (BACKWARD, LATE))
     operations[BACKWARD] = backward // many

@@ -32,6 +32,9 @@ def tracks_of(clips: EncodedBatch, size: tuple[int, int]) -> list[Tracks]:
 def drawn_latents(paths: Sequence[Tracks], source: MotionSource, vae: Any) -> Tensor | None:
     """Flow pictures of the clips that have tracks, encoded one by one, without a gradient.
 
+    The autoencoder runs in its own type, as in inference: autocast would hold what its norms give
+    in float32.
+
     Args:
         paths: tracks of each of B clips, on the device of the autoencoder.
         source: how they are drawn.
@@ -47,7 +50,8 @@ def drawn_latents(paths: Sequence[Tracks], source: MotionSource, vae: Any) -> Te
             continue
         flow = flow_map(tracks, (tracks.height, tracks.width), source.mode, sigma=source.sigma)
         picture = flow_rgb(flow).transpose(0, 1)[None].float() / 127.5 - 1
-        latents.append(encode_video(vae, picture).float())
+        with torch.autocast(picture.device.type, enabled=False):
+            latents.append(encode_video(vae, picture).float())
     some = next((latent for latent in latents if latent is not None), None)
     if some is None:
         return None

@@ -36,6 +36,7 @@ from ...folder import run_folder
 from ...journal import Journal
 from ...loop import Hook, Loop
 from ...objectives.denoising import Denoising, Prepared
+from ...optimizer import check_moments, eight_bit
 from ...validation import Sampled, first_frame, followed, hues_of, sample_encoded
 from .config import AdapterTraining, Stage, load_config
 from .model import adapter_config, check_clips, load_base, load_vae, new_adapter
@@ -77,9 +78,13 @@ def train(config: AdapterTraining) -> Path:
     """
     resolve_device(config.device)
     check_plotting()
-    with world(config.device) as us, _folder(config, us) as output:
-        Run(config, output, us).train()
-        return output / ADAPTER
+    if config.optimization.moments == "8bit":
+        eight_bit()
+    with world(config.device) as us:
+        check_moments(config.optimization, us.size)
+        with _folder(config, us) as output:
+            Run(config, output, us).train()
+            return output / ADAPTER
 
 
 @contextmanager
@@ -270,7 +275,7 @@ class Run:
                 drawn = tracks_of(clips, size) if paths is None else paths
                 drawn = [_placed(t, self.us.device) for t in drawn]
                 mask = kept & torch.tensor([len(tracks.entity) > 0 for tracks in drawn])
-                motion = drawn_latents(drawn, source, model.vae)
+                motion = self.pictured(drawn, model)
             if not bool(mask.any()):
                 motion = None
             mask = mask.to(self.us.device)
@@ -288,6 +293,10 @@ class Run:
             return None
         weight = None if motion is None or mask is None else mask.float()
         return Tora2Conditioning.from_batch(adapter, motion, entities, weight)
+
+    def pictured(self, paths: list[Tracks], model: Model) -> Tensor | None:
+        """The latents of tracks' flow pictures; see `drawn_latents`."""
+        return drawn_latents(paths, self.config.motion, model.vae)
 
     def _run(
         self,
