@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pyarrow.parquet
 import pytest
@@ -177,7 +178,7 @@ class TestFates:
             "damaged.mp4", "cut.mkv", "sound.mp4", "empty.mp4", "text.mp4"
         }  # fmt: skip
         page = (curated / "funnel.html").read_text()
-        assert page.count("<figure>") > 10 and "270 degrees" in page
+        assert page.count("<figure>") > 10 and "expected" in page
         assert "src='http" not in page
 
     def test_the_engine_ray_gives_the_same(
@@ -279,11 +280,13 @@ class TestCamera:
 
 class TestMotion:
     def test_ten_frames_of_a_pan(self, tmp_path: Path) -> None:
-        """576 of 192 pixels: one pixel is three of the score's; half of both components move."""
-        file = write(tmp_path / "a.mp4", shot(2, 31, (1, 0), size=(WIDTH, 108)))
-        part = Candidate(str(file), 0, 31 / FPS, WIDTH, 108, FPS)
+        """One component moves by ten pixels, the other does not: five on average."""
+        noise = np.random.default_rng(0).normal(128, 60, (60, 120, 3)).clip(0, 255).astype(np.uint8)
+        scene = cv2.resize(noise, (960, 480), interpolation=cv2.INTER_CUBIC)
+        frames = [scene[:320, time : time + 576] for time in range(31)]
+        part = Candidate(str(write(tmp_path / "a.mp4", frames)), 0, 31 / FPS, 576, 320, FPS)
         (found,) = motion.build(motion.Config(scale=1.0))(part)
-        assert found.scores["flow"] == pytest.approx(10 * 3 / 2, rel=0.1) and found.kept
+        assert found.scores["flow"] == pytest.approx(5, rel=0.1) and found.kept
 
     def test_what_stands_still_is_dropped(self, tmp_path: Path) -> None:
         part = Candidate(str(write(tmp_path / "a.mp4", shot(2, 12))), 0, 1, WIDTH, HEIGHT, FPS)

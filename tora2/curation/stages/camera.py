@@ -25,6 +25,7 @@ from ..reading import frames_at, upright
 from ..stage import Resources
 
 CROP = 300
+_NOTHING = 1e-3  # pixels: between pictures that are the same, some builds of OpenCV find 1e-4
 Flow = npt.NDArray[np.float32]
 
 
@@ -123,12 +124,15 @@ def _middle(frame: Any) -> Frames:
 
 def compare(before: Frames, after: Frames) -> Pair:
     """What the flow between two grey pictures uint8 [H, W] says."""
+    if np.array_equal(before, after):
+        return describe(np.zeros((*before.shape, 2), np.float32))
     flow: Any = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)
     return describe(flow)
 
 
 def describe(flow: Flow) -> Pair:
     """What a flow [H, W, 2], (dx, dy) in pixels, says."""
+    flow = np.where(np.abs(flow) < _NOTHING, np.float32(0), flow)
     magnitude, angle = cv2.cartToPolar(flow[..., 0], flow[..., 1], angleInDegrees=True)
     height, width = flow.shape[:2]
     outwards_x = np.arange(width) - (width - 1) / 2
