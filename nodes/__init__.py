@@ -28,6 +28,7 @@ class Tora2Extension(ComfyExtension):
         from .bind import Tora2Bind
         from .control import Tora2ControlVideo
         from .cutouts import Tora2CutOut
+        from .dials import Tora2EntityDials, Tora2Guider
         from .doctor import Tora2Doctor
         from .editor import Tora2TrajectoryEditor
         from .encoders import Tora2LoadEncoders
@@ -55,6 +56,7 @@ class Tora2Extension(ComfyExtension):
             Tora2LoadEncoders,
             Tora2ExamplePicture,
             Tora2EncodeEntity,
+            Tora2EntityDials,
             Tora2SaveEntity,
             Tora2LoadEntity,
             Tora2TrajectoryEditor,
@@ -68,6 +70,7 @@ class Tora2Extension(ComfyExtension):
             Tora2Apply,
             Tora2ImageToVideo,
             Tora2EmptyVideo,
+            Tora2Guider,
             Tora2Sampler,
             Tora2Overlay,
             Tora2Doctor,

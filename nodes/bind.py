@@ -285,4 +285,5 @@ def entity_condition(loaded: LoadedAdapter, one: Match, clip: Any) -> EntityCond
                 f"the text encoder gives {word.shape[-1]} channels but the adapter "
                 f"{loaded.name} reads {width}: load the text encoder of its base model"
             )
-    return EntityCondition(one.entity.pictures, word, one.entity.strength)
+    window = (one.entity.start, one.entity.end)
+    return EntityCondition(one.entity.pictures, word, one.entity.strength, window)

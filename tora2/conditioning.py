@@ -25,18 +25,24 @@ class EntityCondition:
         strength: a dial from 0, the same as leaving the entity out, over 1, as trained. Below 1 it
             fades without a jump and gives way to the other entities; above 1 it adds more than it
             was trained to.
+        window: (start, end) in [0, 1], the part of the sampling in which its pictures act.
 
     Raises:
-        ValueError: if the strength is negative or not finite.
+        ValueError: if the strength is negative or not finite, or the window is not one.
     """
 
     pictures: tuple[PictureFeatures, ...] = ()
     word: Tensor | None = None
     strength: float = 1.0
+    window: tuple[float, float] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength < math.inf:
             raise ValueError(f"strength is {show(self.strength)}, expected a number from 0")
+        if not 0 <= self.window[0] <= self.window[1] <= 1:
+            raise ValueError(
+                f"window is {show(self.window)}, expected a start and an end in [0, 1]"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +61,8 @@ class Tora2Conditioning:
             without any, and None when all are at 1.
         motion_strength, appearance_strength: scale the two residuals; 0 switches them off.
         pairs, clip: contrastive embeddings of the entities (see `Encoded`), for training.
+        strengths: [B, S], how strong each personalization embedding is, entity after entity.
+        windows: (start, end) of every entity's pictures; None where all act all the time.
     """
 
     adapter: Tora2Adapter
@@ -68,6 +76,8 @@ class Tora2Conditioning:
     appearance_strength: float = 1.0
     pairs: tuple[Tensor, Tensor] | None = None
     clip: Tensor | None = None
+    strengths: Tensor | None = None
+    windows: tuple[tuple[float, float], ...] | None = None
 
     @classmethod
     def build(
@@ -99,7 +109,9 @@ class Tora2Conditioning:
         collated = collate_entities(adapter, entities, tracks, batch) if entities else None
         if motion_latent is not None:
             motion_latent = motion_latent.to(adapter.device, adapter.dtype)
-        return cls.from_batch(adapter, motion_latent, collated)
+        built = cls.from_batch(adapter, motion_latent, collated)
+        windows = tuple(entity.window for entity in entities)
+        return built if set(windows) <= {(0.0, 1.0)} else replace(built, windows=windows)
 
     @classmethod
     def from_batch(
@@ -112,13 +124,11 @@ class Tora2Conditioning:
         """Condition a collated batch; `motion_mask` [B] tells which clips have trajectories."""
         encoded = adapter(motion_latent, entities)
         keys_values: dict[int, tuple[Tensor, Tensor]] = {}
-        mask = appearance_mask = None
+        mask = appearance_mask = strengths = None
         if encoded.p is not None:
             assert encoded.p_mask is not None and encoded.p_strength is not None
-            strength = torch.where(encoded.p_mask, encoded.p_strength, 0.0)
-            mask = PersonalizationCrossAttention.mask(strength)
-            strongest = strength.amax(1).clamp(max=1)
-            appearance_mask = None if bool((strongest == 1).all()) else strongest
+            strengths = torch.where(encoded.p_mask, encoded.p_strength, 0.0)
+            mask, appearance_mask = _masks(strengths)
             for name, layer in adapter.cross_attention.items():
                 keys_values[int(name)] = layer.keys_values(encoded.p, encoded.p_strength)  # type: ignore[operator]
         if motion_mask is not None and bool(motion_mask.all()):
@@ -133,6 +143,7 @@ class Tora2Conditioning:
             appearance_mask=appearance_mask,
             pairs=encoded.pairs,
             clip=encoded.clip,
+            strengths=strengths,
         )
 
     @property
@@ -147,6 +158,19 @@ class Tora2Conditioning:
             motion_strength=self.motion_strength * motion,
             appearance_strength=self.appearance_strength * appearance,
         )
+
+    def among(self, acting: Sequence[bool]) -> "Tora2Conditioning":
+        """The same conditions with the pictures of some entities alone; paths stay as they are.
+
+        Args:
+            acting: for each entity of the clip, in its order, whether its pictures act.
+        """
+        if self.strengths is None or all(acting):
+            return self
+        each = self.strengths.shape[1] // len(acting)
+        kept = torch.tensor(acting, device=self.strengths.device).repeat_interleave(each)
+        mask, appearance_mask = _masks(self.strengths * kept)
+        return replace(self, mask=mask, appearance_mask=appearance_mask)
 
     def window(self, frames: Sequence[int]) -> "Tora2Conditioning":
         """The conditions of some latent frames, in the given order; appearance is that of all."""
@@ -177,6 +201,7 @@ class Tora2Conditioning:
             appearance_mask=moved(self.appearance_mask),
             pairs=None,
             clip=None,
+            strengths=moved(self.strengths),
         )
 
     def modulate(self, layer: int, tokens: Tensor) -> Tensor:
@@ -233,6 +258,13 @@ class Tora2Conditioning:
         )
         residual = _masked(residual, self.appearance_mask, self.appearance_strength)
         return tokens + residual.to(tokens.dtype)
+
+
+def _masks(strengths: Tensor) -> tuple[Tensor, Tensor | None]:
+    """`mask` and `appearance_mask` of strengths [B, S]."""
+    strongest = strengths.amax(1).clamp(max=1)
+    whole = bool((strongest == 1).all())
+    return PersonalizationCrossAttention.mask(strengths), None if whole else strongest
 
 
 def _repeat(x: Tensor, repeats: int) -> Tensor:

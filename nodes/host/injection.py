@@ -21,6 +21,8 @@ from .corrections import correct
 from .windows import Window, strength_at
 
 KEY = "tora2"
+WITHOUT = "tora2_without"
+"""In the transformer options: which of `motion` and `appearance` one run goes without."""
 
 
 def inject(
@@ -108,9 +110,18 @@ class Injection:
         model = executor.class_obj
         level = float(sigma.max())
         conditioning = self._placed or self.bound.conditioning.to(x.device)
+        if conditioning.windows is not None:
+            acting = [
+                bool(strength_at(Window(1.0, *one), level, model.model_sampling))
+                for one in conditioning.windows
+            ]
+            conditioning = conditioning.among(acting)
+        without = transformer_options.get(WITHOUT, ())
         conditioning = conditioning.scaled(
-            strength_at(self.motion, level, model.model_sampling),
-            strength_at(self.appearance, level, model.model_sampling),
+            *(
+                0.0 if kind in without else strength_at(window, level, model.model_sampling)
+                for kind, window in (("motion", self.motion), ("appearance", self.appearance))
+            )
         )
         window = transformer_options.get("context_window")
         if window is not None:

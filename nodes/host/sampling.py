@@ -9,13 +9,61 @@ import comfy.sample
 import comfy.utils
 import latent_preview
 import torch
-from comfy.model_patcher import ModelPatcher
-from comfy.samplers import CFGGuider, calculate_sigmas, ksampler
+from comfy.model_patcher import (
+    ModelPatcher,
+    create_model_options_clone,
+    set_model_options_post_cfg_function,
+)
+from comfy.patcher_extension import WrappersMP
+from comfy.samplers import CFGGuider, calc_cond_batch, calculate_sigmas, ksampler
 from torch import Tensor
 
 from ...tora2.sampling.guiders import dynamic_guidance
+from .injection import KEY, WITHOUT
 
 GUIDANCE_MODES = ("constant", "dynamic", "dynamic (upstream)")
+
+
+class SplitGuider(CFGGuider):
+    """Guidance by text, by motion and by appearance, each with a scale of its own.
+
+    Text guides as in classifier-free guidance, with the paths and pictures on both sides. Each of
+    the others adds how much the prompt's own prediction changes when that condition is left out: a
+    further run of the model in every step, and none at 0.
+    """
+
+    def set_guidance(self, text: float, motion: float = 0.0, appearance: float = 0.0) -> None:
+        self.set_cfg(text)
+        scales = {"motion": motion, "appearance": appearance}
+        self._scales = {kind: scale for kind, scale in scales.items() if scale}
+        for kind, scale in self._scales.items():
+            if not self.model_patcher.get_wrappers(WrappersMP.APPLY_MODEL, KEY):
+                raise ValueError(
+                    f"{kind}_guidance is {scale:g} but the model has no paths or pictures to guide "
+                    "by, expected one from Tora2 Apply"
+                )
+
+    def predict_noise(
+        self, x: Tensor, timestep: Tensor, model_options: Any = None, seed: Any = None
+    ) -> Tensor:
+        options = model_options or {}
+        if not self._scales:
+            return super().predict_noise(x, timestep, options, seed)
+        seen: list[Tensor] = []
+
+        def look(given: dict[str, Any]) -> Tensor:
+            seen.append(given["cond_denoised"])
+            return given["denoised"]
+
+        looked = set_model_options_post_cfg_function(create_model_options_clone(options), look)
+        guided = super().predict_noise(x, timestep, looked, seed)
+        for kind, scale in self._scales.items():
+            less = create_model_options_clone(options)
+            less.setdefault("transformer_options", {})[WITHOUT] = (kind,)
+            positive = [self.conds["positive"]]
+            (without,) = calc_cond_batch(self.inner_model, positive, x, timestep, less)
+            guided = guided + scale * (seen[-1] - without)
+        return guided
 
 
 class ScheduledGuider(CFGGuider):

@@ -3,13 +3,11 @@
 import asyncio
 import copy
 import json
-from pathlib import Path
 from typing import Any
 
 import builders
 import pytest
 
-ROOT = Path(__file__).parents[2]
 DOCUMENT = {
     "version": 1,
     "width": 96,
@@ -103,10 +101,31 @@ def test_junk_in_a_prompt_stops_nothing(pack: builders.Pack, junk: Any) -> None:
 def test_the_host_refuses_it_when_it_is_queued(host: Any, pack: builders.Pack) -> None:
     import execution
 
-    prompt = json.loads(
-        (ROOT / "tests" / "e2e" / "api" / "tora2_trajectories_only.json").read_text()
-    )
-    document = next(v["inputs"]["document"] for v in prompt.values() if "document" in v["inputs"])
+    tiny = {"adapter": ["1", 3], "clip": ["1", 1], "vae": ["1", 2]}
+    prompt: dict[str, Any] = {
+        "1": {"class_type": "Tora2LoadTiny", "inputs": {}},
+        "2": {"class_type": "Tora2TrajectoryEditor", "inputs": {"document": DOCUMENT}},
+        "3": {"class_type": "Tora2Bind", "inputs": {"trajectories": ["2", 0], **tiny}},
+        "4": {"class_type": "Tora2Apply", "inputs": {"model": ["1", 0], "conditioning": ["3", 0]}},
+        "5": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": "a star"}},
+        "6": {
+            "class_type": "EmptyLatentImage",
+            "inputs": {"width": 96, "height": 64, "batch_size": 1},
+        },
+        "7": {
+            "class_type": "Tora2Sampler",
+            "inputs": {"model": ["4", 0], "positive": ["5", 0], "latent": ["6", 0], "steps": 1}
+            | {"seed": 0, "guidance": 1.0, "guidance_mode": "constant", "denoise": 1.0},
+        },
+        "8": {
+            "class_type": "SaveLatent",
+            "inputs": {"samples": ["7", 0], "filename_prefix": "x"},
+        },
+    }
+    for node in ("3", "4"):
+        for input in host.NODE_CLASS_MAPPINGS[prompt[node]["class_type"]].define_schema().inputs:
+            if getattr(input, "default", None) is not None:
+                prompt[node]["inputs"].setdefault(input.id, input.default)
     queue = pack("nodes.host.queue")
 
     async def errors() -> str:
@@ -114,10 +133,10 @@ def test_the_host_refuses_it_when_it_is_queued(host: Any, pack: builders.Pack) -
         _, _, _, found = await execution.validate_prompt("p", prompt, None)
         return json.dumps(found)
 
-    assert "drawn for" not in asyncio.run(errors())
-    document["width"] += 16
+    assert asyncio.run(errors()) == "{}"
+    prompt["6"]["inputs"]["width"] = 112
     said = asyncio.run(errors())
-    assert "the paths are drawn for 112x96 with 17 frames but" in said
+    assert "drawn for 96x64 with 9 frames but EmptyLatentImage (node 6) makes 112x64; use" in said
 
 
 def test_queueing_shows_warnings_on_the_node(

@@ -55,6 +55,8 @@ class EncodedEntity:
         name: the id or name of its entity in the trajectories; "" for the word.
         routings: for each picture, the branch, box, score and reason.
         preview: uint8 [P, 3, 224, 224], the crops that the prior encoders read; None without any.
+        start, end: the part of the sampling, in [0, 1], in which its pictures act; not kept in
+            files.
     """
 
     word: str = ""
@@ -63,8 +65,12 @@ class EncodedEntity:
     name: str = ""
     routings: tuple[Routing, ...] = ()
     preview: Tensor | None = None
+    start: float = 0.0
+    end: float = 1.0
 
     def __post_init__(self) -> None:
+        number(self.start, "start", 0, 1)
+        number(self.end, "end", self.start, 1)
         text(self.word, "word", MAX_WORD, low=0, lines=True)
         text(self.name, "name", MAX_WORD, low=0, lines=True)
         number(self.strength, "strength", 0, MAX_STRENGTH)
