@@ -8,7 +8,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from .host import encoders
-from .io_types import EncodersSocket
+from .io_types import EncodersSocket, FaceDetectionSocket
 from .validation import refusal
 
 NONE = "none"
@@ -52,7 +52,8 @@ class Tora2LoadEncoders(io.ComfyNode):
                     options=[OWN, *encoders.recognisers()],
                     default=OWN,
                     advanced=True,
-                    tooltip="Another recogniser in place of the folder's, such as AuraFace.",
+                    tooltip="Another recogniser in place of the folder's, such as AuraFace: ONNX, or "
+                    "safetensors converted from it.",
                 ),
                 io.Combo.Input(
                     "cache",
@@ -61,6 +62,12 @@ class Tora2LoadEncoders(io.ComfyNode):
                     advanced=True,
                     tooltip="Where results are kept, so that a picture is encoded once. On disk "
                     "they outlive a restart, in the user folder, at most 1 GiB.",
+                ),
+                FaceDetectionSocket.Input(
+                    "face_detection",
+                    optional=True,
+                    tooltip="From the host's Load Face Detection Model (MediaPipe): finds faces "
+                    "without insightface. Choose a face_recogniser with it.",
                 ),
             ],
             outputs=[
@@ -86,6 +93,7 @@ class Tora2LoadEncoders(io.ComfyNode):
         face_recogniser: str = OWN,
         cache: str = CACHES[0],
         clip_vision: Any = None,
+        face_detection: Any = None,
     ) -> io.NodeOutput:
         loaded = encoders.load_encoders(
             clip_vision,
@@ -93,6 +101,7 @@ class Tora2LoadEncoders(io.ComfyNode):
             None if face_recogniser == OWN else face_recogniser,
             None if object == NONE else object,
             cache == CACHES[1],
+            face_detection,
         )
         report = "\n".join(loaded.notes)
         return io.NodeOutput(loaded, report, ui=ui.PreviewText(report))

@@ -15,6 +15,7 @@ EncodersSocket = io.Custom("TORA2_ENCODERS")  # a tora2.encoders.entity.Encoders
 EntitySocket = io.Custom("TORA2_ENTITY")  # a tora2.encoders.entity.EncodedEntity
 TrajectoriesSocket = io.Custom("TORA2_TRAJECTORIES")  # a tora2.trajectory.TrajectoryDocument
 BackgroundRemovalSocket = io.Custom("BACKGROUND_REMOVAL")  # the host's
+FaceDetectionSocket = io.Custom("FACE_DETECTION_MODEL")  # the host's
 ConditioningSocket = io.Custom("TORA2_CONDITIONING")
 CutOutSocket = io.Custom("TORA2_CUTOUT")  # a tora2.cutouts.CutOut
 

@@ -19,6 +19,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import CallbacksMP
 from torch import Tensor
 
+from ...tora2.encoders.arcface import TorchRecogniser, load_recogniser
 from ...tora2.encoders.cache import FeatureCache
 from ...tora2.encoders.dino import patch_tokens, pixels
 from ...tora2.encoders.entity import Encoders
@@ -39,6 +40,9 @@ from .adapters import AdapterPatcher
 
 FACES = "insightface"
 OBJECTS = "detection"
+RECOGNISERS = ("glintr100.onnx", "w600k_r50.onnx")
+"""What the recogniser of a folder that insightface publishes is called."""
+_RECOGNISERS = (".onnx", ".safetensors")
 _OBJECT_FILES = (".pth", ".pt", ".safetensors", ".onnx")
 
 
@@ -131,6 +135,55 @@ class HostFace(_Patched):
         return _ready(self.patcher).embed_square(square)
 
 
+class HostRecogniser(_Patched):
+    """ArcFace's network in torch as a recogniser."""
+
+    def embed(self, image: Tensor, face: Face) -> Tensor:
+        model_management.load_model_gpu(self.patcher)
+        return self._recogniser.embed(image, face)
+
+    def __init__(self, recogniser: TorchRecogniser) -> None:
+        super().__init__(recogniser, hold(recogniser.network))
+        self._recogniser = recogniser
+
+
+class HostLandmarker:
+    """The host's own face landmarker as a detector."""
+
+    key = "host-mediapipe"
+
+    def __init__(self, model: Any) -> None:
+        if not hasattr(model, "detect_batch"):
+            raise ValueError(
+                f"face_detection is a {type(model).__name__}, expected what Load Face Detection "
+                "Model (MediaPipe) gives"
+            )
+        self._model = model
+
+    def detect(self, image: Tensor) -> Sequence[Face]:
+        """uint8 [3, H, W] to the faces that either of its detectors finds, near ones first."""
+        pixels = image.movedim(0, -1).cpu().numpy()
+        for variant in ("short", "full"):
+            (found,) = self._model.detect_batch([pixels], 0, MIN_SCORE, variant)
+            if found:
+                return [five_points(face) for face in found]
+        return []
+
+
+MIN_SCORE = 0.5
+_IRISES, _NOSE, _MOUTH = ((468, 469, 470, 471, 472), (473, 474, 475, 476, 477)), 1, (61, 291)
+"""Of the 478 points of MediaPipe's mesh; the person's right is the picture's left."""
+
+
+def five_points(found: Any) -> Face:
+    """ArcFace's five points from MediaPipe's mesh: irises, tip of the nose, corners of the mouth."""
+    mesh = found["landmarks_xy"]
+    eyes = [mesh[list(iris)].mean(0) for iris in _IRISES]
+    points = [*eyes, mesh[_NOSE], *(mesh[corner] for corner in _MOUTH)]
+    box = tuple(float(side) for side in found["bbox_xyxy"])
+    return Face(box, float(found["score"]), tuple((float(x), float(y)) for x, y in points))  # type: ignore[arg-type]
+
+
 class HostJoint:
     """The bundled model's encoder that its patcher loads."""
 
@@ -143,7 +196,12 @@ class HostJoint:
 
 
 def load_encoders(
-    clip_vision: Any, face: str | None, recogniser: str | None, object: str | None, disk: bool
+    clip_vision: Any,
+    face: str | None,
+    recogniser: str | None,
+    object: str | None,
+    disk: bool,
+    landmarker: Any = None,
 ) -> Encoders:
     """The encoders that are chosen; their notes say licences, and what the absent ones mean.
 
@@ -153,6 +211,7 @@ def load_encoders(
         recogniser: one of `recognisers`, or None for the folder's own.
         object: one of `object_files`, or None.
         disk: keep results in the user folder too.
+        landmarker: the host's own face detection, in place of a folder's; it takes a recogniser.
 
     Raises:
         ValueError: if something chosen cannot be used.
@@ -161,7 +220,11 @@ def load_encoders(
     chosen: dict[str, EncoderEntry] = {}
     if clip_vision is not None:
         semantic, chosen["semantic"] = HostSemantic(clip_vision), entry("dinov2")
-    if face is not None:
+    if landmarker is not None:
+        faces, chosen["face"] = _load_torch_face(landmarker, face, recogniser), face_entry(
+            f"{recogniser}"
+        )
+    elif face is not None:
         networks = _load_face(face, recogniser)
         faces, chosen["face"] = FaceEncoder(networks, networks), face_entry(f"{face}{recogniser}")
     if object is not None:
@@ -169,6 +232,23 @@ def load_encoders(
     files = {"face": recogniser or face or "", "object": object or ""}
     said = notes(chosen, files)
     return Encoders(semantic, faces, prior, cache=_cache(disk), notes=said)
+
+
+def _load_torch_face(landmarker: Any, folder: str | None, recogniser: str | None) -> FaceEncoder:
+    """The host's detection and ArcFace in torch: nothing is needed that has to be compiled."""
+    if recogniser is None:
+        known = recognisers()
+        if folder is not None:
+            known = [name for name in known if os.path.dirname(name) == folder]
+        named = [name for name in known if os.path.basename(name) in RECOGNISERS]
+        if len(named) != 1:
+            raise ValueError(
+                "face_detection finds faces, and face_recogniser is not chosen: expected one of "
+                f"{', '.join(recognisers()) or 'the files in models/insightface (none is there)'}"
+            )
+        (recogniser,) = named
+    path = _locate(recogniser, FACES, recognisers())
+    return FaceEncoder(HostLandmarker(landmarker), HostRecogniser(load_recogniser(path)))
 
 
 def _load_face(folder: str, recogniser: str | None) -> HostFace:
@@ -202,8 +282,8 @@ def face_folders() -> list[str]:
 
 
 def recognisers() -> list[str]:
-    """ONNX files in `models/insightface`."""
-    return _files(FACES, (".onnx",))
+    """Files in `models/insightface` that a recogniser could be."""
+    return _files(FACES, _RECOGNISERS)
 
 
 def object_files() -> list[str]:

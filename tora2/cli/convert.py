@@ -15,8 +15,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--to",
         required=True,
-        choices=("diffusers", "comfy", "tora2"),
-        help="the transformer under diffusers' or ComfyUI's names, or the adapter as Tora2's own",
+        choices=("diffusers", "comfy", "tora2", "face"),
+        help="the transformer under diffusers' or ComfyUI's names, the adapter as Tora2's own, or "
+        "a face recogniser's ONNX file as safetensors",
     )
     parser.add_argument("--output", required=True, metavar="PATH", help="the .safetensors to write")
     parser.set_defaults(run=run)
@@ -33,6 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(output)
     if arguments.to == "tora2":
         save_adapter(load_adapter(arguments.file), output)
+    elif arguments.to == "face":
+        from ..encoders.arcface import LAYOUT, convert_onnx
+
+        write_safetensors(output, convert_onnx(arguments.file), {"format": LAYOUT})
     else:
         _, tensors = read_transformer(arguments.file)
         tensors = convert_transformer(tensors, arguments.to)
