@@ -48,6 +48,7 @@ def sam() -> SamModel:
             "window_size": 2,
             "global_attn_indexes": [1],
             "output_channels": 32,
+            "num_pos_feats": 16,
             "mlp_dim": 128,
         },
         prompt_encoder_config={"hidden_size": 32, "image_size": 64, "patch_size": 16},
