@@ -140,7 +140,7 @@ def test_a_face_that_nobody_has_is_said() -> None:
 
 
 def test_networks_load_from_folders_and_run(tmp_path: Path, tokenizer: BertTokenizer) -> None:
-    """Tiny random ones, through transformers' own loading: nothing is found, and 0 is the number."""
+    """Tiny random ones, through transformers: nothing is found, and 0 is the number."""
     backbone = SwinConfig(
         embed_dim=8,
         depths=[1, 1, 1, 1],

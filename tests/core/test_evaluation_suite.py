@@ -20,7 +20,7 @@ SIZE = HEIGHT, WIDTH
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two scenes, of a woman and a coin; system A follows but for 10 px, B has one damaged video."""
+    """Two scenes of a woman and a coin; A follows but for 10 px, B has one damaged video."""
     folder = tmp_path_factory.mktemp("suite")
     for name in ("scenes", "a", "b"):
         (folder / name).mkdir()
