@@ -26,6 +26,7 @@ from ..tora2.trajectory import TrajectoryDocument
 from ..tora2.video import as_uint8
 from .host import graph, measures, memory, progress, video
 from .io_types import EncodersSocket, EntitySocket, TrajectoriesSocket
+from .matching import match
 from .validation import check_choice, refusal
 
 NONE = "none"
@@ -62,6 +63,7 @@ def load_tracker(tracker: str, weights: str) -> Any:
 class Tora2MeasureTrajectory(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
+        slot = EntitySocket.Input("entity", optional=True, tooltip="An entity, with its pictures.")
         return io.Schema(
             node_id="Tora2MeasureTrajectory",
             display_name="Tora2 Measure Trajectory",
@@ -93,6 +95,13 @@ class Tora2MeasureTrajectory(io.ComfyNode):
                     min=1,
                     max=8,
                     tooltip="Enlarges the overlay, so that lines are fine on small videos.",
+                ),
+                io.Autogrow.Input(
+                    "entities",
+                    io.Autogrow.TemplatePrefix(slot, prefix="entity", min=0, max=100),
+                    optional=True,
+                    tooltip="For the tracker colour: entities whose pictures say what to look for, "
+                    "wherever it is. Each is the one of its name or word in the trajectories.",
                 ),
             ],
             outputs=[
@@ -134,6 +143,7 @@ class Tora2MeasureTrajectory(io.ComfyNode):
         weights: str = NONE,
         anchor: str = "thing",
         scale: int = 1,
+        entities: Mapping[str, EncodedEntity | None] | None = None,
     ) -> io.NodeOutput:
         check_choice(anchor, "anchor", list(ANCHORS))
         if len(frames) == trajectories.frames + video.EXTRA_FRAMES:
@@ -143,7 +153,8 @@ class Tora2MeasureTrajectory(io.ComfyNode):
         chosen = load_tracker(tracker, weights)
         pixels = as_uint8(frames[..., :3]).cpu()
         with progress.steps(1 + len(frames)) as advance:
-            report = measure_trajectories(pixels, trajectories, chosen, anchor=ANCHORS[anchor])
+            looks = _looks(entities or {}, trajectories)
+            report = measure_trajectories(pixels, trajectories, chosen, looks, ANCHORS[anchor])
             advance()
             named = words(trajectories)
             colors = overlay.track_colors(trajectories)
@@ -289,6 +300,18 @@ class Tora2MeasureLikeness(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, **inputs: Any) -> Any:
         return graph.is_connected(2)
+
+
+def _looks(
+    entities: Mapping[str, EncodedEntity | None], document: TrajectoryDocument
+) -> dict[str, Tensor]:
+    """The first crop of each of the document's entities that is given."""
+    given = [entity for entity in entities.values() if entity is not None]
+    return {
+        document.entities[one.place].id: one.entity.preview[0]
+        for one in match(given, document)
+        if one.place is not None and one.entity.preview is not None and len(one.entity.preview)
+    }
 
 
 def _pictures(entity: EncodedEntity, branch: str | None = None) -> list[Picture]:

@@ -41,7 +41,10 @@ def test_the_pack_starts_quietly_and_whole(server: Any) -> None:
     assert all(info[name]["python_module"] == "custom_nodes.tora2" for name in found)
 
 
-@pytest.mark.parametrize("name", NAMES)
+SWEEP = "tora2_motion_sweep"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != SWEEP])
 def test_a_twin_runs(server: Any, name: str) -> None:
     prompt = twin(name)
     run = server.run(prompt)
@@ -57,6 +60,22 @@ def test_a_twin_runs(server: Any, name: str) -> None:
     assert samplers and all(v["inputs"]["steps"] in steps for v in samplers)
     if name == "tora2_tiny_demo":
         check_demo(frames_of(saved[videos[0]][0]), prompt)
+
+
+def test_a_sweep_measures_every_strength(server: Any) -> None:
+    prompt = twin(SWEEP)
+    run = server.run(prompt)
+    assert run.outcome == "execution_success", run.messages[-1]
+    chart = next(k for k, v in prompt.items() if v["class_type"] == "Tora2SweepChart")
+    (said,) = [m["output"]["text"] for m in run.of("executed") if m["node"] == chart]
+    lines = said[0].splitlines() if isinstance(said, list | tuple) else said.splitlines()
+    errors = {line.split()[2].rstrip(":"): line.split()[-1] for line in lines}
+    assert set(errors) == {"0", "0.5", "1", "1.5", "2"}, lines
+    assert float(errors["1"]) < float(errors["0"]), "paths act"
+    node = next(k for k, v in prompt.items() if v["class_type"] == "SaveImage")
+    (path,) = server.files(run)[node]
+    with Image.open(path) as image:
+        assert image.width > 400
 
 
 def test_a_prompt_from_before_newer_inputs_runs(server: Any) -> None:
