@@ -33,6 +33,8 @@ const MIN_HEIGHT = 480;
 const LAYERS = "tora2_layers";
 const LIBRARY = "tora2-presets.json";
 const PAUSE_MS = 700;
+/** The host makes a step of its history within this time. */
+const STEP_MS = 1500;
 const SETTLED_MS = 120;
 /** The inputs whose pictures a run brings. */
 const SHOWN = ["background", "masks", "width", "height", "frames"];
@@ -87,13 +89,31 @@ function endRunAtKey({ key }) {
   if (key !== "Shift" && !key.startsWith("Arrow")) endRun();
 }
 
+/** Steps back that were asked for and that the host has yet to make. @type {{left: number, until: number}[]} */
+let stepping = [];
+
 /**
- * Whether the node is still there after a step back in the history.
+ * Whether the node is still there after a step back in the history. The host makes a step a while
+ * after it was asked for, so that two quick ones are both seen here before the first is made.
  * @param {LGraphNode} node
  */
-function isInPast(node) {
+function mayStepBack(node) {
   const { changeTracker } = /** @type {any} */ (app.extensionManager.workflow.activeWorkflow ?? {});
-  const past = changeTracker?.undoQueue?.at(-1);
+  const steps = changeTracker?.undoQueue?.length ?? 0;
+  const now = performance.now();
+  stepping = stepping.filter(({ left, until }) => steps > left && now < until);
+  const ahead = stepping.length;
+  const may = isIn(changeTracker?.undoQueue?.at(-1 - ahead), node);
+  if (may && steps > ahead) stepping.push({ left: steps - ahead - 1, until: now + STEP_MS });
+  return may;
+}
+
+/**
+ * Whether a node is in a state of the history; where there is no state, no step is made.
+ * @param {any} past
+ * @param {LGraphNode} node
+ */
+function isIn(past, node) {
   if (!past) return true;
   const { id } = /** @type {any} */ (node.graph);
   const inside = past.definitions?.subgraphs?.find((/** @type {any} */ graph) => graph.id === id);
@@ -137,7 +157,7 @@ function createWidget(node, name) {
     commit: (doc, brief) => asOneEdit(() => (widget.value = doc), brief),
     canUndo: () => {
       endRun();
-      return isInPast(node);
+      return mayStepBack(node);
     },
     undo: () => execute("Comfy.Undo"),
     redo: () => execute("Comfy.Redo"),
@@ -194,10 +214,7 @@ function createWidget(node, name) {
     void remember();
   });
   chain(node, "onWidgetChanged", () => editor?.follow());
-  chain(node, "onExecuted", () => {
-    editor?.follow();
-    requestAnimationFrame(() => makeRoom(node));
-  });
+  chain(node, "onExecuted", () => editor?.follow());
   chain(node, "onRemoved", () => {
     observer.disconnect();
     if (!editor) return;
@@ -219,12 +236,6 @@ function park(place, editor) {
     parked.delete(place);
     editor.destroy();
   }, KEEP_MS);
-}
-
-/** The classic renderer shows a still all the same: grow a node that it no longer fits into. @param {LGraphNode} node */
-function makeRoom(node) {
-  const [, needed] = node.computeSize();
-  if (node.size[1] < needed) node.setSize([node.size[0], needed]);
 }
 
 /**
@@ -419,6 +430,8 @@ const extension = {
     if (node.comfyClass !== NODE) return;
     // The stage shows what the still would, which would take its room and make the node grow.
     /** @type {any} */ (node).hideOutputImages = true;
+    // The classic renderer asks for the pictures themselves.
+    Object.defineProperty(node, "imgs", { get: () => undefined, set() {}, configurable: true });
     node.setSize([
       Math.max(node.size[0], INITIAL_SIZE[0]),
       Math.max(node.size[1], INITIAL_SIZE[1]),

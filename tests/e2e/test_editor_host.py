@@ -145,8 +145,6 @@ def test_presses_of_an_arrow_are_one_step(graph: Graph) -> None:
 
 
 def test_undo_in_a_fresh_editor_leaves_the_node(graph: Graph) -> None:
-    if graph.page.evaluate("app.extensionManager.setting.get('Comfy.VueNodes.Enabled')"):
-        pytest.xfail("in Nodes 2.0 the host's undo still takes the node away at times")
     capture = "app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
     graph.page.evaluate(capture)  # the empty graph, which the host would go back to
     graph.add()

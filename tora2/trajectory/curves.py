@@ -59,6 +59,21 @@ def _spline(
     a phantom neighbour by reflection, and so does a segment beside a coincident pair, which itself
     adds only its end. A handle is a third of the tangent that it takes the place of.
     """
+    moving, neighbours, given = _neighbours(points, handles)
+    counts = np.where(moving, STEPS, 1)
+    index = np.concatenate([[0], np.cumsum(counts)])
+    vertices = np.empty((2, index[-1] + 1))  # by axis, so that each is one stretch of memory
+    vertices[:, 1:][:, np.repeat(moving, counts)] = _segments(*neighbours, tension, given).reshape(
+        2, -1
+    )
+    vertices[:, index] = points.T
+    return vertices.T, index
+
+
+def _neighbours(
+    points: Array, handles: Array | None
+) -> tuple[npt.NDArray[np.bool_], tuple[Array, Array, Array, Array], tuple[Array, Array] | None]:
+    """Which segments are longer than a point; their four points [S, 2]; tangents that are given."""
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
     p1, p2 = points[:-1], points[1:]
     p0 = np.concatenate([2 * points[:1] - points[1:2], points[:-2]])
@@ -69,15 +84,27 @@ def _spline(
     given = None if bent is None else (bent[:-1, 1][moving], -bent[1:, 0][moving])
     p0 = np.where(_knot(p0, p1) < COINCIDENT, 2 * p1 - p2, p0)
     p3 = np.where(_knot(p2, p3) < COINCIDENT, 2 * p2 - p1, p3)
+    return moving, (p0, p1, p2, p3), given
 
-    counts = np.where(moving, STEPS, 1)
-    index = np.concatenate([[0], np.cumsum(counts)])
-    vertices = np.empty((2, index[-1] + 1))  # by axis, so that each is one stretch of memory
-    vertices[:, 1:][:, np.repeat(moving, counts)] = _segments(
-        p0, p1, p2, p3, tension, given
-    ).reshape(2, -1)
-    vertices[:, index] = points.T
-    return vertices.T, index
+
+def spline_handles(points: Array, tension: float, handles: Array | None) -> Array:
+    """The Bezier handles of a spline's segments, as they are drawn.
+
+    Args:
+        points: [n, 2] in pixels, n >= 2; the rest as in `polyline`.
+
+    Returns:
+        [n - 1, 2, 2] places in pixels: the first handle and the second of each segment.
+    """
+    straight = np.stack(
+        [points[:-1] + np.diff(points, axis=0) * part for part in (1 / 3, 2 / 3)], 1
+    )
+    if len(points) == 2 and handles is None:
+        return straight
+    moving, (p0, p1, p2, p3), given = _neighbours(points, handles)
+    leaving, arriving = _tangents(p0, p1, p2, p3, tension, given)
+    straight[moving, 0], straight[moving, 1] = p1 + leaving / 3, p2 - arriving / 3
+    return straight
 
 
 def _knot(start: Array, end: Array) -> Array:
@@ -98,6 +125,26 @@ def _segments(
 
     `given` are tangents [S, 2] at p1 and at p2 that the user has set; NaN where there is none.
     """
+    leaving, arriving = _tangents(p0, p1, p2, p3, tension, given)
+    chord = p2 - p1
+    u = np.arange(1, STEPS + 1) / STEPS
+    result = np.empty((2, len(p1), STEPS))
+    result[:] = (leaving + arriving - 2 * chord).T[..., None]
+    for coefficient in (3 * chord - 2 * leaving - arriving, leaving, p1):
+        result *= u
+        result += coefficient.T[..., None]
+    return result
+
+
+def _tangents(
+    p0: Array,
+    p1: Array,
+    p2: Array,
+    p3: Array,
+    tension: float,
+    given: tuple[Array, Array] | None,
+) -> tuple[Array, Array]:
+    """Tangents [S, 2] at the beginning and the end of segments [S, 2]."""
     before, here, after = _knot(p0, p1), _knot(p1, p2), _knot(p2, p3)
     chord = p2 - p1
     leaving = here * ((p1 - p0) / before - (p2 - p0) / (before + here)) + chord
@@ -107,10 +154,4 @@ def _segments(
     if given is not None:
         leaving = np.where(np.isnan(given[0]), leaving, given[0])
         arriving = np.where(np.isnan(given[1]), arriving, given[1])
-    u = np.arange(1, STEPS + 1) / STEPS
-    result = np.empty((2, len(p1), STEPS))
-    result[:] = (leaving + arriving - 2 * chord).T[..., None]
-    for coefficient in (3 * chord - 2 * leaving - arriving, leaving, p1):
-        result *= u
-        result += coefficient.T[..., None]
-    return result
+    return leaving, arriving

@@ -87,13 +87,13 @@ def sample(document: TrajectoryDocument) -> Tracks:
 def _positions(track: Track, size: Array, frames: int) -> tuple[Array, Array]:
     """Places [T, 2] in pixels and sizes [T] at every frame."""
     control = np.array([(point.x, point.y) for point in track.points]) * size
-    line = polyline(control, track.curve, track.tension, _handles(track, size))
+    line = polyline(control, track.curve, track.tension, handles_of(track, size))
     now = progress_of(track, frames)
     places = line.at(now.of(line.control_lengths[now.key_points]))
     return places, scale_over_time(track, line.control_lengths, now)
 
 
-def _handles(track: Track, size: Array) -> Array | None:
+def handles_of(track: Track, size: Array) -> Array | None:
     """Bezier handles [n, 2, 2] in pixels, NaN where a point has none; None where no point has."""
     if all(point.arrive is None and point.leave is None for point in track.points):
         return None

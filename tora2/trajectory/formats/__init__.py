@@ -5,7 +5,9 @@ The editor reads them by the same rule (web/editor); tests/fixtures/foreign_path
 - Tora's text has no times: its points are thinned or spread over `frames` as Tora does it.
 - Point lists, TRACKS and CSV have a point for every frame, so they have a length of their own,
   rounded up to one that a document can have; beyond its last point a track is not visible.
-- All of them are in pixels of `width` x `height`, but for Tora's, whose canvas is 256 x 256.
+- All of them are in pixels of `width` x `height`, but for Tora's, whose canvas is 256 x 256, and
+  those that say their own, which is stretched: SVG's viewBox and Spline Path Control's canvas.
+- SVG has no times either: its paths take all `frames`. ATI's .pth is never unpickled.
 """
 
 from __future__ import annotations
@@ -19,8 +21,11 @@ from ...fields import refuse
 from ...files import atomic_path, read_bounded
 from ..document import MAX_TEXT, TrajectoryDocument, dumps, parse
 from ..sampling import sample
+from .arrays import is_pth, read_pth, tracks_in
 from .host import dumps_tracks, from_host, to_host
-from .npz import read_npz, write_npz
+from .npz import BARE, read_npy, read_npz, write_npz
+from .splines import MARKER, from_scene, is_scene
+from .svg import dumps_svg, is_svg, read_svg
 from .table import dumps_csv, is_table, read_csv
 from .text import (
     MAX_FILE,
@@ -35,8 +40,14 @@ from .writing import write_all
 
 __all__ = ["FORMATS", "from_host", "load", "loads", "save", "to_host"]
 
-FORMATS = ("document", "points", "tracks", "csv", "tora")
-_EXTENSIONS = {".json": "document", ".npz": "tracks", ".csv": "csv", ".txt": "tora"}
+FORMATS = ("document", "points", "tracks", "csv", "tora", "svg")
+_EXTENSIONS = {
+    ".json": "document",
+    ".npz": "tracks",
+    ".csv": "csv",
+    ".txt": "tora",
+    ".svg": "svg",
+}
 
 PathLike = str | os.PathLike[str]
 
@@ -85,8 +96,12 @@ def loads(
     size = (height, width)
     if len(content) > MAX_FILE:
         raise ValueError(f"the file is too long, expected at most {MAX_FILE} bytes")
-    if isinstance(content, bytes) and content.startswith(b"PK\x03\x04"):
-        return from_host(read_npz(content), size)
+    if isinstance(content, bytes):
+        binary = _binary(content)
+        if binary is not None:
+            return from_host(binary, size)
+        if MARKER in content[-MAX_TEXT:]:
+            content = content[content.rindex(MARKER) + len(MARKER) :]
     text = (content if isinstance(content, str) else _decode(content)).removeprefix("\ufeff")
     if text.lstrip(" \t\r\n").startswith(("{", "[")):
         value = read_json(text)
@@ -94,7 +109,11 @@ def loads(
             return from_points(value, size)
         if isinstance(value, Mapping) and "track_path" in value:
             return from_host(value, size)
+        if is_scene(value) and isinstance(value, Mapping):
+            return from_scene(value, size)
         return parse(value if len(text) <= MAX_TEXT else text)  # type: ignore[arg-type]
+    if is_svg(text):
+        return read_svg(text, size, frames)
     if is_table(text):
         return read_csv(text, size)
     return from_tora([read_tora(text)], frames, size)
@@ -107,8 +126,8 @@ def save(document: TrajectoryDocument, path: PathLike, format: str | None = None
         document: what to write. All formats but our own are sampled to a point for every frame.
         path: the file. Tora files hold one track each: `path.txt` becomes `path-1.txt`,
             `path-2.txt`, ... where there is not exactly one.
-        format: one of `FORMATS`; by default .json is `document`, .npz `tracks`, .csv `csv` and
-            .txt `tora`. `tracks` is JSON text but for .npz; `points` is JSON text.
+        format: one of `FORMATS`; by default .json is `document`, .npz `tracks`, .csv `csv`, .svg
+            `svg` and .txt `tora`. `tracks` is JSON text but for .npz; `points` is JSON text.
 
     Returns:
         The files written.
@@ -129,6 +148,8 @@ def save(document: TrajectoryDocument, path: PathLike, format: str | None = None
     tracks = sample(document)
     if kind == "points":
         return write_all({target: dumps_points(tracks)})
+    if kind == "svg":
+        return write_all({target: dumps_svg(document)})
     if kind == "csv":
         return write_all({target: dumps_csv(tracks, [track.id for track in document.tracks])})
     if kind == "tora":
@@ -141,6 +162,17 @@ def save(document: TrajectoryDocument, path: PathLike, format: str | None = None
     with atomic_path(target) as temporary:
         write_npz(temporary, **{name: part.numpy() for name, part in to_host(tracks).items()})
     return [target]
+
+
+def _binary(content: bytes) -> Mapping[str, object] | None:
+    """TRACKS out of NumPy's and torch's files, or None for text."""
+    if content.startswith(b"\x93NUMPY"):
+        return tracks_in(read_npy(content, "the file"))
+    if not content.startswith(b"PK\x03\x04"):
+        return None
+    arrays = read_pth(content) if is_pth(content) else read_npz(content)
+    bare = [array for name, array in arrays.items() if name in BARE]
+    return tracks_in(bare[0]) if bare else arrays
 
 
 def _decode(content: bytes) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ...fields import refuse, show
 from ..document import MAX_FRAMES, MAX_TRACKS, TrajectoryDocument
 from ..sampling import Tracks
+from .arrays import together
 from .samples import from_arrays
 
 _NUMBERS = (int, float, type(None))
@@ -39,6 +40,9 @@ def from_host(tracks: Mapping[str, object], size: tuple[int, int]) -> Trajectory
         held = show(list(tracks)) if tracks else "nothing"
         raise ValueError(f"TRACKS holds {held}, expected track_path")
     path = _array(tracks["track_path"], "track_path")
+    batched = path.ndim == 4 and path.shape[3] == 2
+    if batched:
+        path = np.asarray(together(path), dtype=np.float64)
     if path.ndim != 3 or path.shape[2] != 2:
         raise ValueError(f"track_path has the shape {path.shape}, expected [T, N, 2]")
     if path.shape[1] > MAX_TRACKS or path.shape[0] > MAX_FRAMES:
@@ -49,6 +53,8 @@ def from_host(tracks: Mapping[str, object], size: tuple[int, int]) -> Trajectory
     visible = np.ones(path.shape[:2], dtype=bool)
     if tracks.get("track_visibility") is not None:
         visible = _array(tracks["track_visibility"], "track_visibility") > 0.5
+        if batched and visible.ndim == 3:
+            visible = np.asarray(together(visible), dtype=bool)
     if visible.shape != path.shape[:2]:
         raise ValueError(
             f"track_visibility has the shape {visible.shape}, "

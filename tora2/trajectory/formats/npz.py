@@ -19,6 +19,8 @@ from ..document import MAX_FRAMES, MAX_TRACKS
 _Array = npt.NDArray[np.generic]
 
 ARRAYS = ("track_path", "track_visibility")
+BARE = ("array", "arr_0", "tracks")
+"""What a file may call its only array."""
 MAX_MEMBERS = 64
 MAX_MEMBER = MAX_TRACKS * MAX_FRAMES * 2 * 8 + 4096
 
@@ -33,7 +35,7 @@ _HEADER = {
 
 
 def read_npz(content: bytes) -> dict[str, _Array]:
-    """Those of `track_path` and `track_visibility` that a .npz file holds.
+    """Those of `track_path` and `track_visibility` that a .npz file holds, else a bare `array`.
 
     Nothing else in the file is unpacked, and neither is what is larger than `TRACKS` can be.
 
@@ -47,11 +49,12 @@ def read_npz(content: bytes) -> dict[str, _Array]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            return {
-                name: _array(_unpacked(archive, members[name]), name)
-                for name in ARRAYS
-                if name in members
-            }
+            bare = [name for name in BARE if name in members][:1]
+            wanted = [name for name in ARRAYS if name in members] or bare
+            if not wanted:
+                held = ", ".join(show(name) for name in list(members)[:4]) or "nothing"
+                raise ValueError(f"TRACKS holds {held}, expected track_path")
+            return {name: read_npy(_unpacked(archive, members[name]), name) for name in wanted}
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -83,7 +86,7 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     return data
 
 
-def _array(data: bytes, name: str) -> _Array:
+def read_npy(data: bytes, name: str) -> _Array:
     """A .npy file's array, read without evaluating its header, which is a Python literal."""
     wide = data[6:7] > b"\x01"
     start = 12 if wide else 10

@@ -15,23 +15,35 @@ from .lines import lines
 from .samples import Run, from_runs, short
 
 COLUMNS = ("track", "frame", "x", "y", "visible")
+SEPARATORS = (",", ";", "\t", "|")
 MAX_LINE = 65536
 
 _WORDS = {"1": True, "true": True, "0": False, "false": False}
+_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def is_table(text: str) -> bool:
     """Whether the first line names columns of ours."""
     _, first = next(lines(text[:MAX_LINE]), (1, ""))
-    names = [name.strip(" \t") for name in first.lower().split(",")]
+    names = [name.strip(' \t"') for name in first.lower().split(separator_of(first))]
     return names[0].startswith(COLUMNS[0]) or {"x", "y"} <= set(names)
+
+
+def separator_of(header: str) -> str:
+    """What stands between the names of a table: a comma, unless another makes x and y of it."""
+    for separator in SEPARATORS:
+        names = {name.strip(' \t"') for name in header.lower().split(separator)}
+        if {"x", "y"} <= names:
+            return separator
+    return SEPARATORS[0]
 
 
 def read_csv(text: str, size: tuple[int, int]) -> TrajectoryDocument:
     """Read a table with a header, in pixels.
 
-    The columns stand in any order, and only x and y must be there. Without a column of frames the
+    Commas, semicolons, tabs or bars part the columns, which stand in any order; only x and y must
+    be there. Without a column of frames the
     rows of a track follow one another; without one of tracks there is one. A track moves evenly
     over frames that it leaves out, and ends where a row says that it is not visible; if rows
     follow, they make another track.
@@ -45,7 +57,8 @@ def read_csv(text: str, size: tuple[int, int]) -> TrajectoryDocument:
     """
     rows = lines(text)
     number, first = next(rows, (1, ""))
-    header = [name.lower() for name in _cells(first, number)]
+    separator = separator_of(first)
+    header = [name.lower() for name in _cells(first, number, separator)]
     if not {"x", "y"} <= set(header) <= set(COLUMNS) or len(set(header)) < len(header):
         raise ValueError(
             f"the header is {show(','.join(header))}, expected {','.join(COLUMNS)}, "
@@ -53,7 +66,7 @@ def read_csv(text: str, size: tuple[int, int]) -> TrajectoryDocument:
         )
     tracks: dict[str, dict[int, tuple[float, float] | None]] = {}
     for number, line in rows:
-        cells = _cells(line, number)
+        cells = _cells(line, number, separator)
         if len(cells) != len(header):
             raise ValueError(f"line {number} has {len(cells)} cells, expected {len(header)}")
         row = dict(zip(header, cells, strict=True))
@@ -80,15 +93,23 @@ def dumps_csv(tracks: Tracks, names: Sequence[str]) -> str:
     return output.getvalue()
 
 
-def _cells(line: str, number: int) -> list[str]:
+def _cells(line: str, number: int, separator: str) -> list[str]:
     if len(line) > MAX_LINE:
         raise ValueError(f"line {number} is not CSV: {len(line)} characters, expected {MAX_LINE}")
     if '"' not in line:
-        return [cell.strip(" \t") for cell in line.split(",")]
+        return [_point(cell.strip(" \t"), separator) for cell in line.split(separator)]
     try:
-        return [cell.strip(" \t") for cell in next(csv.reader([line], strict=True))]
+        return [
+            _point(cell.strip(" \t"), separator)
+            for cell in next(csv.reader([line], delimiter=separator, strict=True))
+        ]
     except csv.Error as error:
         raise ValueError(f"line {number} is not CSV: {error}") from None
+
+
+def _point(cell: str, separator: str) -> str:
+    """A cell in which a comma may stand for the point, where it does not part cells."""
+    return cell.replace(",", ".") if separator != "," and _COMMA.fullmatch(cell) else cell
 
 
 def _frame(text: str, number: int) -> int:

@@ -6,7 +6,9 @@
  */
 import { DocumentError } from "../model/fields.mjs";
 import { TORA_CANVAS } from "./tora.mjs";
-import { sampleTrack, visibleAt } from "../model/sampling.mjs";
+import { svgOf } from "./svg.mjs";
+import { filmed } from "../model/camera.mjs";
+import { visibleAt } from "../model/sampling.mjs";
 
 /** @param {number} value */
 function rounded(value) {
@@ -19,7 +21,7 @@ function rounded(value) {
  */
 export function pointLists(doc) {
   return doc.tracks.map((track) => {
-    const { x, y } = sampleTrack(track, doc);
+    const { x, y } = filmed(track, doc);
     return Array.from(x, (_, f) => ({ x: rounded(x[f]), y: rounded(y[f]) }));
   });
 }
@@ -81,6 +83,11 @@ function toraFiles(doc) {
   });
 }
 
+/** @param {Doc} doc @returns {File[]} */
+function svgFile(doc) {
+  return [{ name: "paths.svg", type: "image/svg+xml", text: svgOf(doc) }];
+}
+
 /** @type {Readonly<Record<string, (doc: Doc) => File[]>>} by the name of its string */
 export const EXPORTS = Object.freeze({
   exportDocument: documentFile,
@@ -88,4 +95,5 @@ export const EXPORTS = Object.freeze({
   exportTracks: tracksFile,
   exportCsv: csvFile,
   exportTora: toraFiles,
+  exportSvg: svgFile,
 });

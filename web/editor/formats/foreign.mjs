@@ -8,8 +8,10 @@
  */
 import { LIMITS, parse } from "../model/document.mjs";
 import { DocumentError, isObject } from "../model/fields.mjs";
-import { isNpz, readNpz } from "./npz.mjs";
+import { isNpy, isNpz, readBare, readNpz } from "./npz.mjs";
 import { fromPoints, parseJson } from "./points.mjs";
+import { fromScene, isScene, sceneBehind } from "./splines.mjs";
+import { fromSvg, isSvg } from "./svg.mjs";
 import { fromTable, isTable } from "./table.mjs";
 import { fromTora } from "./tora.mjs";
 import { arraysIn, fromTracks } from "./tracks.mjs";
@@ -24,9 +26,9 @@ const MAX_FILE = 32 * 1024 * 1024;
  */
 export async function readBytes(buffer, canvas) {
   checkSize(buffer.byteLength);
-  return isNpz(buffer)
-    ? fromTracks(await readNpz(buffer), canvas)
-    : readText(decoded(buffer), canvas);
+  if (isNpy(buffer)) return fromTracks(readBare(buffer), canvas);
+  if (isNpz(buffer)) return fromTracks(await readNpz(buffer), canvas);
+  return readText(sceneBehind(buffer) ?? decoded(buffer), canvas);
 }
 
 /**
@@ -44,11 +46,13 @@ export function readText(content, canvas) {
     if (isObject(value) && "track_path" in value) {
       return fromTracks(arraysIn(value), canvas);
     }
+    if (isScene(value)) return fromScene(value, canvas);
     if (text.length > LIMITS.text) {
       throw new DocumentError(`${text.length} characters, expected at most ${LIMITS.text}`);
     }
     return { doc: parse(value), own: true, lost: 0 };
   }
+  if (isSvg(text)) return fromSvg(text, canvas);
   return isTable(text) ? fromTable(text, canvas) : fromTora(text, canvas);
 }
 

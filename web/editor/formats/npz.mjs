@@ -4,12 +4,15 @@
  *
  * @typedef {{name: string, flags: number, method: number, sum: number, packed: number,
  *   size: number, offset: number}} Member
- * @typedef {{shape: number[], values: ArrayLike<number>}} Numbers in C order
+ * @typedef {import("./arrays.mjs").Numbers} Numbers
  */
 import { LIMITS } from "../model/document.mjs";
 import { DocumentError, refuse, show } from "../model/fields.mjs";
+import { packedBytes, tracksIn } from "./arrays.mjs";
 
 const ARRAYS = ["track_path", "track_visibility"];
+/** What a file may call its only array. */
+const BARE = ["array", "arr_0", "tracks"];
 const MAX_MEMBERS = 64;
 const MAX_MEMBER = LIMITS.tracks * LIMITS.frames * 2 * 8 + 4096;
 const MAX_COMMENT = 0xffff;
@@ -45,7 +48,8 @@ export function isNpz(buffer) {
 }
 
 /**
- * Those of `track_path` and `track_visibility` that a file holds; nothing else in it is unpacked.
+ * Those of `track_path` and `track_visibility` that a file holds, else a bare array, or what ATI packs
+ * into a .pth; nothing else in it is unpacked.
  * @param {ArrayBuffer} buffer
  * @returns {Promise<Record<string, Numbers>>}
  * @throws {DocumentError}
@@ -54,13 +58,21 @@ export async function readNpz(buffer) {
   const view = new DataView(buffer);
   try {
     const members = new Map(membersOf(view).map((one) => [one.name.replace(/\.npy$/, ""), one]));
+    const pickle = [...members.values()].find(({ name }) => name.endsWith("data.pkl"));
+    if (pickle) return await readNpz(packedBytes(await unpacked(view, pickle)));
+    const bare = BARE.filter((name) => members.has(name)).slice(0, 1);
+    const named = ARRAYS.filter((name) => members.has(name));
+    if (!named.length && !bare.length) {
+      const held = [...members.keys()].slice(0, 4).map(show).join(", ") || "nothing";
+      throw new DocumentError(`TRACKS holds ${held}, expected track_path`);
+    }
     /** @type {Record<string, Numbers>} */
     const result = {};
-    for (const name of ARRAYS) {
-      const member = members.get(name);
-      if (member) result[name] = readNpy(new DataView(await unpacked(view, member)), name);
+    for (const name of named.length ? named : bare) {
+      const member = /** @type {Member} */ (members.get(name));
+      result[name] = readNpy(new DataView(await unpacked(view, member)), name);
     }
-    return result;
+    return named.length ? result : tracksIn(result[bare[0]]);
   } catch (error) {
     if (error instanceof RangeError || error instanceof TypeError) throw new DocumentError(BROKEN);
     throw error;
@@ -157,6 +169,21 @@ function checksum(bytes) {
   let sum = -1;
   for (const byte of bytes) sum = (sum >>> 8) ^ table[(sum ^ byte) & 255];
   return ~sum >>> 0;
+}
+
+/** @param {ArrayBuffer} buffer */
+export function isNpy(buffer) {
+  return buffer.byteLength > 10 && new DataView(buffer).getUint32(0) === 0x934e554d;
+}
+
+/** @param {ArrayBuffer} buffer @returns {Record<string, Numbers>} @throws {DocumentError} */
+export function readBare(buffer) {
+  try {
+    return tracksIn(readNpy(new DataView(buffer), "the file"));
+  } catch (error) {
+    if (error instanceof RangeError || error instanceof TypeError) throw new DocumentError(BROKEN);
+    throw error;
+  }
 }
 
 /** @param {DataView} view @param {string} name @returns {Numbers} */

@@ -10,6 +10,8 @@ import { linesOf, stripped } from "./lines.mjs";
 import { fromRuns } from "./runs.mjs";
 
 const COLUMNS = ["track", "frame", "x", "y", "visible"];
+const SEPARATORS = [",", ";", "\t", "|"];
+const COMMA = /^[+-]?\d*,\d+$/;
 const MAX_LINE = 65536;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const WORDS = new Map([
@@ -22,12 +24,24 @@ const WORDS = new Map([
 /** Whether the first line names columns of ours. @param {string} text */
 export function isTable(text) {
   const [, first] = linesOf(text.slice(0, MAX_LINE)).next().value ?? [1, ""];
-  const names = first.toLowerCase().split(",").map(stripped);
+  const names = first.toLowerCase().split(separatorOf(first)).map(named);
   return names[0].startsWith(COLUMNS[0]) || (names.includes("x") && names.includes("y"));
 }
 
+/** @param {string} cell */
+const named = (cell) => stripped(cell).replace(/^"|"$/g, "");
+
+/** What stands between the names: a comma, unless another makes x and y of them. @param {string} header */
+function separatorOf(header) {
+  const fits = (/** @type {string} */ separator) => {
+    const names = header.toLowerCase().split(separator).map(named);
+    return names.includes("x") && names.includes("y");
+  };
+  return SEPARATORS.find(fits) ?? SEPARATORS[0];
+}
+
 /**
- * A table with a header. The columns stand in any order, and only x and y must be there. Without a
+ * A table with a header. Commas, semicolons, tabs or bars part the columns, which stand in any order, and only x and y must be there. Without a
  * column of frames the rows of a track follow one another; without one of tracks there is one. A
  * track moves evenly over frames that it leaves out, and ends where a row says that it is not
  * visible; if rows follow, they make another track.
@@ -37,7 +51,8 @@ export function isTable(text) {
 export function fromTable(text, canvas) {
   const lines = linesOf(text);
   const [number, first] = /** @type {[number, string]} */ (lines.next().value);
-  const header = cellsOf(first, number).map((name) => name.toLowerCase());
+  const separator = separatorOf(first);
+  const header = cellsOf(first, number, separator).map((name) => name.toLowerCase());
   const known = header.every((name, i) => COLUMNS.includes(name) && header.indexOf(name) === i);
   if (!known || !header.includes("x") || !header.includes("y")) {
     const expected = `${COLUMNS.join(",")}, of which x and y alone must be there`;
@@ -47,7 +62,7 @@ export function fromTable(text, canvas) {
   const tracks = new Map();
   let last = 0;
   for (const [number, line] of lines) {
-    const cells = cellsOf(line, number);
+    const cells = cellsOf(line, number, separator);
     if (cells.length !== header.length) {
       const expected = `expected ${header.length}`;
       throw new DocumentError(`line ${number} has ${cells.length} cells, ${expected}`);
@@ -70,21 +85,35 @@ export function fromTable(text, canvas) {
   return fromRuns([...tracks.values()].flatMap(visibleRuns), last + 1, canvas);
 }
 
-/** @param {string} line @param {number} number @returns {string[]} */
-function cellsOf(line, number) {
+/**
+ * The cells of a line; a comma may stand for the point where it does not part them.
+ * @param {string} line
+ * @param {number} number
+ * @param {string} separator
+ * @returns {string[]}
+ */
+function cellsOf(line, number, separator) {
+  const cells = parted(line, number, separator);
+  if (separator === ",") return cells;
+  return cells.map((cell) => (COMMA.test(cell) ? cell.replace(",", ".") : cell));
+}
+
+/** @param {string} line @param {number} number @param {string} separator @returns {string[]} */
+function parted(line, number, separator) {
   if (line.length > MAX_LINE) {
     throw new DocumentError(
       `line ${number} is not CSV: ${line.length} characters, expected ${MAX_LINE}`,
     );
   }
-  if (!line.includes('"')) return line.split(",").map(stripped);
+  if (!line.includes('"')) return line.split(separator).map(stripped);
   const cells = [];
-  const cell = /(?:"((?:[^"]|"")*)"|([^",][^,]*|))(,|$)/y;
+  const mark = separator === "|" ? "\\|" : separator;
+  const cell = new RegExp(`(?:"((?:[^"]|"")*)"|([^"${mark}][^${mark}]*|))(${mark}|$)`, "y");
   for (let more = true; more;) {
     const found = cell.exec(line);
     if (!found) throw new DocumentError(`line ${number} is not CSV: ${show(line)}`);
     cells.push(stripped(found[1] === undefined ? found[2] : found[1].replaceAll('""', '"')));
-    more = found[3] === ",";
+    more = found[3] === separator;
   }
   return cells;
 }

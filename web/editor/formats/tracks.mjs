@@ -7,6 +7,7 @@
  */
 import { LIMITS } from "../model/document.mjs";
 import { DocumentError } from "../model/fields.mjs";
+import { together } from "./arrays.mjs";
 import { fromRuns } from "./runs.mjs";
 
 /**
@@ -14,7 +15,10 @@ import { fromRuns } from "./runs.mjs";
  * @param {Record<string, Numbers>} tracks
  * @param {Canvas} canvas
  */
-export function fromTracks({ track_path: path, track_visibility: visibility }, canvas) {
+export function fromTracks({ track_path: given, track_visibility: seenIn }, canvas) {
+  const batched = given?.shape.length === 4 && given.shape[3] === 2;
+  const path = batched ? together(given) : given;
+  const visibility = batched && seenIn?.shape.length === 3 ? together(seenIn) : seenIn;
   if (!path) throw new DocumentError("TRACKS without track_path");
   const [frames, count, two] = path.shape;
   if (path.shape.length !== 3 || two !== 2) {

@@ -10,8 +10,11 @@ import { LIMITS } from "../model/document.mjs";
 import { DocumentError } from "../model/fields.mjs";
 import { isLibrary, LIBRARY, readLibrary } from "../model/library.mjs";
 import { el } from "../view/dom.mjs";
+import { sceneBehind } from "../formats/splines.mjs";
 import { checkSize } from "../formats/foreign.mjs";
 import { importBytes, importText } from "../formats/importing.mjs";
+
+const MAX_SCENE = 32 * 1024 * 1024;
 
 /**
  * @param {string} accept
@@ -66,7 +69,7 @@ async function take({ store, status, t }, read) {
 /** @param {Editor} editor @param {Iterable<File>} files */
 export async function takeFiles(editor, files) {
   for (const file of files) {
-    if (/^(image|video)\//.test(file.type)) {
+    if (/^(image|video)\//.test(file.type) && !(await holdsPaths(file))) {
       if (!(await editor.background.show(file))) editor.status.say(editor.t("backgroundFailed"));
     } else {
       if (await takeLibrary(editor, file)) continue;
@@ -76,6 +79,15 @@ export async function takeFiles(editor, files) {
       });
     }
   }
+}
+
+/**
+ * Whether a picture is a drawing of paths, or has a scene of Spline Path Control behind it.
+ * @param {File} file
+ */
+async function holdsPaths(file) {
+  if (file.type === "image/svg+xml") return true;
+  return file.type === "image/png" && file.size < MAX_SCENE && sceneBehind(await file.arrayBuffer()) !== null;
 }
 
 /**
