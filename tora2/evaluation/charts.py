@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .. import plotting
+
 _INCHES, _DOTS = (7.0, 3.5), 110
 _NAMED = 12
 
