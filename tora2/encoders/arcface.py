@@ -84,6 +84,15 @@ class ArcFace(nn.Module):
             raise ValueError(f"holds no face recogniser of ArcFace's layout ({error})") from None
         if not 0 < count <= _MAX_BLOCKS or tuple(stem[1:]) != (3, 3, 3):
             raise ValueError(f"has {count} blocks on a stem of {tuple(stem)}, expected ArcFace's")
+        widths = [stem[0], *(block.conv1.out_channels for block in blocks)]
+        side = SIDE
+        for before, block in zip(widths, blocks, strict=False):
+            side = -(-side // block.conv2.stride[0])
+            kept = block.shortcut is None and block.conv1.out_channels != before
+            if kept or block.conv1.in_channels != before:
+                raise ValueError(f"has a block of {block.conv1.in_channels} channels on {before}")
+        if features != widths[-1] * side**2:
+            raise ValueError(f"reads {features} features, expected {widths[-1] * side**2}")
         self.stem = nn.Conv2d(3, stem[0], 3, padding=1)
         self.slope = nn.Parameter(torch.zeros(stem[0]))
         self.blocks = nn.ModuleList(blocks)
@@ -183,9 +192,10 @@ def convert_onnx(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """
     from .onnx_file import check
 
+    model = check(path)
     try:
-        return _Reader(check(path)).read()
-    except (LookupError, StopIteration, RuntimeError) as error:
+        return _Reader(model).read()
+    except (LookupError, StopIteration, RuntimeError, ValueError, TypeError) as error:
         raise ValueError(
             f"{path} is no face recogniser of ArcFace's layout ({error or 'it ends too early'}); "
             "expected glintr100.onnx, w600k_r50.onnx or AuraFace's"
