@@ -1,9 +1,9 @@
 """ArcFace's residual network in torch, so that faces need nothing that is compiled.
 
-Weights come from the ONNX files that people have (insightface's glintr100, AuraFace): `convert_onnx`
-walks their graph, folds the norms that follow a convolution into it, and gives the same numbers. The
-architecture is IResNet (Deng et al., ArcFace, arXiv 1801.07698, section 3.2.3), of any depth: a stem,
-pre-activated blocks of two convolutions, a linear layer to the identity vector.
+Weights come from the ONNX files that people have (insightface's glintr100, AuraFace):
+`convert_onnx` walks their graph, folds the norms that follow a convolution into it, and gives the
+same numbers. The architecture is IResNet (Deng et al., ArcFace, arXiv 1801.07698, section 3.2.3),
+of any depth: a stem, pre-activated blocks of two convolutions, a linear layer to the identity.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..files import regular_file
 from .fingerprint import fingerprint
 from .protocols import Face
 
@@ -141,9 +142,13 @@ def load_recogniser(path: str | os.PathLike[str]) -> TorchRecogniser:
     file = Path(path)
     if file.suffix.lower() == ".onnx":
         return TorchRecogniser(convert_onnx(file))
-    from ..checkpoints.weights import read_file
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
 
-    weights = read_file(file).tensors
+    try:
+        weights = load_file(regular_file(file))
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{file} cannot be read ({error}), expected a safetensors file") from error
     try:
         return TorchRecogniser(weights)
     except (ValueError, RuntimeError) as error:
