@@ -52,8 +52,8 @@ class Tora2LoadEncoders(io.ComfyNode):
                     options=[OWN, *encoders.recognisers()],
                     default=OWN,
                     advanced=True,
-                    tooltip="Another recogniser in place of the folder's, such as AuraFace: ONNX, or "
-                    "safetensors converted from it.",
+                    tooltip="Another recogniser in place of the folder's, such as AuraFace: ONNX, "
+                    "or safetensors converted from it.",
                 ),
                 io.Combo.Input(
                     "cache",

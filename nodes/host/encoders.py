@@ -176,7 +176,7 @@ _IRISES, _NOSE, _MOUTH = ((468, 469, 470, 471, 472), (473, 474, 475, 476, 477)),
 
 
 def five_points(found: Any) -> Face:
-    """ArcFace's five points from MediaPipe's mesh: irises, tip of the nose, corners of the mouth."""
+    """ArcFace's five points from MediaPipe's mesh: irises, nose tip, corners of the mouth."""
     mesh = found["landmarks_xy"]
     eyes = [mesh[list(iris)].mean(0) for iris in _IRISES]
     points = [*eyes, mesh[_NOSE], *(mesh[corner] for corner in _MOUTH)]
@@ -221,8 +221,9 @@ def load_encoders(
     if clip_vision is not None:
         semantic, chosen["semantic"] = HostSemantic(clip_vision), entry("dinov2")
     if landmarker is not None:
-        faces, chosen["face"] = _load_torch_face(landmarker, face, recogniser), face_entry(
-            f"{recogniser}"
+        faces, chosen["face"] = (
+            _load_torch_face(landmarker, face, recogniser),
+            face_entry(f"{recogniser}"),
         )
     elif face is not None:
         networks = _load_face(face, recogniser)

@@ -159,8 +159,8 @@ class Preset:
     def __str__(self) -> str:
         return (
             f"{self.card} GB: weight_dtype {self.weight_dtype}, {self.text_encoder}: "
-            f"{_gib(self.device)} on the card while sampling, {_gib(self.system)} of system memory, "
-            f"{self.disk / 1e9:.1f} GB on disk"
+            f"{_gib(self.device)} on the card while sampling, {_gib(self.system)} of system "
+            f"memory, {self.disk / 1e9:.1f} GB on disk"
         )
 
 

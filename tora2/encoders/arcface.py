@@ -1,9 +1,9 @@
 """ArcFace's residual network in torch, so that faces need nothing that is compiled.
 
-Weights come from the ONNX files that people have (insightface's glintr100, AuraFace): `convert_onnx`
-walks their graph, folds the norms that follow a convolution into it, and gives the same numbers. The
-architecture is IResNet (Deng et al., ArcFace, arXiv 1801.07698, section 3.2.3), of any depth: a stem,
-pre-activated blocks of two convolutions, a linear layer to the identity vector.
+Weights come from the ONNX files that people have (insightface's glintr100, AuraFace):
+`convert_onnx` walks their graph, folds the norms that follow a convolution into it, and gives the
+same numbers. The architecture is IResNet (Deng et al., ArcFace, arXiv 1801.07698, section 3.2.3),
+of any depth: a stem, pre-activated blocks of two convolutions, a linear layer to the identity.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..files import regular_file
 from .fingerprint import fingerprint
 from .protocols import Face
 
@@ -84,6 +85,15 @@ class ArcFace(nn.Module):
             raise ValueError(f"holds no face recogniser of ArcFace's layout ({error})") from None
         if not 0 < count <= _MAX_BLOCKS or tuple(stem[1:]) != (3, 3, 3):
             raise ValueError(f"has {count} blocks on a stem of {tuple(stem)}, expected ArcFace's")
+        widths = [stem[0], *(block.conv1.out_channels for block in blocks)]
+        side = SIDE
+        for before, block in zip(widths, blocks, strict=False):
+            side = -(-side // block.conv2.stride[0])
+            kept = block.shortcut is None and block.conv1.out_channels != before
+            if kept or block.conv1.in_channels != before:
+                raise ValueError(f"has a block of {block.conv1.in_channels} channels on {before}")
+        if features != widths[-1] * side**2:
+            raise ValueError(f"reads {features} features, expected {widths[-1] * side**2}")
         self.stem = nn.Conv2d(3, stem[0], 3, padding=1)
         self.slope = nn.Parameter(torch.zeros(stem[0]))
         self.blocks = nn.ModuleList(blocks)
@@ -132,9 +142,13 @@ def load_recogniser(path: str | os.PathLike[str]) -> TorchRecogniser:
     file = Path(path)
     if file.suffix.lower() == ".onnx":
         return TorchRecogniser(convert_onnx(file))
-    from ..checkpoints.weights import read_file
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
 
-    weights = read_file(file).tensors
+    try:
+        weights = load_file(regular_file(file))
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{file} cannot be read ({error}), expected a safetensors file") from error
     try:
         return TorchRecogniser(weights)
     except (ValueError, RuntimeError) as error:
@@ -183,9 +197,10 @@ def convert_onnx(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """
     from .onnx_file import check
 
+    model = check(path)
     try:
-        return _Reader(check(path)).read()
-    except (LookupError, StopIteration, RuntimeError) as error:
+        return _Reader(model).read()
+    except (LookupError, StopIteration, RuntimeError, ValueError, TypeError) as error:
         raise ValueError(
             f"{path} is no face recogniser of ArcFace's layout ({error or 'it ends too early'}); "
             "expected glintr100.onnx, w600k_r50.onnx or AuraFace's"
