@@ -174,6 +174,9 @@ def test_sam3_runs_as_published(tmp_path: Path) -> None:
     segmenter.open()
     assert check(segmenter.segment(FRAMES, "red dog"), 0.1) > 0
     assert check(segmenter.segment(FRAMES, "very " * 60 + "red dog"), 0.1) > 0
+    again, fresh = segmenter.segment(FRAMES, "ball"), segmenter.segment(FRAMES.copy(), "ball")
+    for one, other in zip(again, fresh, strict=True):
+        assert np.allclose(one.scores, other.scores) and (one.masks == other.masks).all()
     sure = segmenters.build("sam3", Setup(str(folder), confidence=0.9, device="cpu"))
     sure.open()
     assert check(sure.segment(FRAMES, "red dog"), 0.9) == 0

@@ -16,6 +16,7 @@ SAM3 = Published(
     "SAM 3", "facebook/sam3", "3.4 GB", "SAM License, to be accepted on its page first"
 )
 _EXPECTED = "SAM 3 as transformers saves it (facebook/sam3)"
+_TOKENS = 32
 
 
 class Sam3:
@@ -25,6 +26,8 @@ class Sam3:
         self.setup = setup
         self.processor: Any = None
         self.model: Any = None
+        self._frames: Frames | None = None
+        self._encoded: Any = None
 
     def needs(self) -> Sequence[Need]:
         """See `Segmenter`."""
@@ -49,25 +52,32 @@ class Sam3:
         self.model = load_model(Sam3Model, folder, _EXPECTED, self.setup.device)
 
     def segment(self, frames: Frames, word: str) -> Sequence[Instances]:
-        """See `Segmenter`."""
+        """See `Segmenter`; frames that are asked about again are not encoded again."""
         import torch
 
-        inputs = self.processor(
-            images=list(torch.tensor(frames).movedim(-1, 1)),
-            text=[word] * len(frames),
-            return_tensors="pt",
-        ).to(self.model.device)
+        device = self.model.device
         # The processor pads to the 32 tokens that SAM 3 reads and does not cut.
-        inputs["input_ids"] = inputs["input_ids"][:, :32]
-        inputs["attention_mask"] = inputs["attention_mask"][:, :32]
+        words = self.processor(text=[word] * len(frames), return_tensors="pt").to(device)
         with torch.inference_mode():
-            outputs = self.model(**inputs)
+            if frames is not self._frames:
+                pictures = self.processor(
+                    images=list(torch.tensor(frames).movedim(-1, 1)), return_tensors="pt"
+                )
+                pixels = pictures["pixel_values"].to(device)
+                self._encoded = self.model.get_vision_features(pixel_values=pixels)
+                self._frames = frames
+            outputs = self.model(
+                vision_embeds=self._encoded,
+                input_ids=words["input_ids"][:, :_TOKENS],
+                attention_mask=words["attention_mask"][:, :_TOKENS],
+            )
+        size = frames.shape[1:3]
         found = self.processor.post_process_instance_segmentation(
-            outputs, threshold=self.setup.confidence, target_sizes=[frames.shape[1:3]] * len(frames)
+            outputs, threshold=self.setup.confidence, target_sizes=[size] * len(frames)
         )
         return [
             Instances(
-                one["masks"].cpu().numpy().astype(bool).reshape(-1, *frames.shape[1:3]),
+                one["masks"].cpu().numpy().astype(bool).reshape(-1, *size),
                 one["scores"].float().cpu().numpy().astype(np.float32),
             )
             for one in found
