@@ -182,13 +182,17 @@ class TestFates:
         assert "src='http" not in page
 
     def test_the_engine_ray_gives_the_same(
-        self, videos: Path, curated: Path, tmp_path: Path
+        self, videos: Path, curated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pytest.importorskip("ray")
-        curate(videos, tmp_path, LOW, "ray", EARLY)
-        assert fates(tmp_path) == fates(curated)
-        ours, theirs = (ClipSet(folder) for folder in (tmp_path, curated))
-        assert {row.key for row in ours.rows} == {row.key for row in theirs.rows}
+        monkeypatch.setenv("RAY_worker_niceness", "0")  # beside other work they would starve
+        names = ("three.mp4", "up.mp4", "empty.mp4")
+        (tmp_path / "videos").mkdir()
+        for name in names:
+            (tmp_path / "videos" / name).symlink_to(videos / name)
+        curate(tmp_path / "videos", tmp_path / "out", LOW, "ray", EARLY)
+        assert fates(tmp_path / "out") == {fate for fate in fates(curated) if fate[0] in names}
+        assert len(ClipSet(tmp_path / "out")) == 2
 
 
 class TestReading:
@@ -386,14 +390,14 @@ class TestLocalEngine:
     def test_a_clip_that_kills_its_workers_is_named(self) -> None:
         def act(candidate: Candidate) -> Any:
             if candidate.source == "b":
-                os.kill(os.getpid(), signal.SIGSEGV)
+                os.kill(os.getpid(), signal.SIGKILL)
             return [candidate.drop("camera", "seen")]
 
         first = Group((Nothing("decode", lambda c: [c]),), Resources())
         last = Group((Nothing("camera", act),), Resources(memory=1))
         results = {r.origin: r.candidate for r in self.run([first, last], "abc")}
         assert results["b"].dropped_by == "camera"
-        assert "3 workers died over it (signal 11)" in str(results["b"].reason)
+        assert "3 workers died over it (signal 9)" in str(results["b"].reason)
         assert [step.stage for step in results["b"].steps] == ["decode", "camera"]
         assert results["a"].reason == results["c"].reason == "seen"
 

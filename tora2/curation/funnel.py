@@ -52,7 +52,7 @@ class Funnel:
             count = self.counts[row.dropped_by]
             if row.steps and not row.steps[-1].out == 0:  # it was lost after its last stage
                 count.out -= 1
-            reason = _NUMBER.sub("#", row.reason or "")
+            reason = _NUMBER.sub("…", row.reason or "")
             if reason in count.reasons or len(count.reasons) < _KINDS:
                 count.reasons[reason] += 1
 

@@ -25,6 +25,7 @@ from ..reading import frames_at, upright
 from ..stage import Resources
 
 CROP = 300
+_PLANAR = ("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "nv12")
 _NOTHING = 1e-3  # pixels: between pictures that are the same, some builds of OpenCV find 1e-4
 Flow = npt.NDArray[np.float32]
 
@@ -48,7 +49,7 @@ class Config:
     average: Literal["median", "circular"] = "median"
     static: float | None = None
     fastest: float | None = None
-    pairs: Annotated[int, Within(0, 100_000)] = 32
+    pairs: Annotated[int, Within(0, 100_000)] = 16
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,13 @@ def pairs_of(candidate: Candidate, most: int) -> Iterator[Pair]:
 
 def _middle(frame: Any) -> Frames:
     """The middle of a frame, grey, uint8 of at most [300, 300]."""
-    grey = frame.to_ndarray(format="gray")
+    grey: Any
+    if frame.format.name in _PLANAR:  # the flow does not care about black and white's levels
+        plane = frame.planes[0]
+        grey = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        grey = grey[: frame.height, : frame.width]
+    else:
+        grey = frame.to_ndarray(format="gray")
     top, left = (max(0, (side - CROP) // 2) for side in grey.shape)
     return upright(np.ascontiguousarray(grey[top : top + CROP, left : left + CROP]), frame)
 
@@ -135,8 +142,8 @@ def describe(flow: Flow) -> Pair:
     flow = np.where(np.abs(flow) < _NOTHING, np.float32(0), flow)
     magnitude, angle = cv2.cartToPolar(flow[..., 0], flow[..., 1], angleInDegrees=True)
     height, width = flow.shape[:2]
-    outwards_x = np.arange(width) - (width - 1) / 2
-    outwards_y = np.arange(height)[:, None] - (height - 1) / 2
+    outwards_x = np.arange(width, dtype=np.float32) - (width - 1) / 2
+    outwards_y = np.arange(height, dtype=np.float32)[:, None] - (height - 1) / 2
     outwards = flow[..., 0] * outwards_x + flow[..., 1] * outwards_y >= 0
     return Pair(float(np.median(magnitude)), float(np.median(angle)), float(outwards.mean()))
 

@@ -47,7 +47,7 @@ class Cuts:
         from scenedetect.common import FrameTimecode
 
         self._timecode: Any = FrameTimecode
-        self._fps = fps
+        self._fps = float(fps)
         self._detector: Any = detector(config, fps)
         self._times: dict[int, float] = {}
         self._cuts: list[float] = []
