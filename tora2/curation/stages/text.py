@@ -75,10 +75,9 @@ class Text:
             import torchvision  # noqa: F401
             from transformers import PPOCRV5ServerDetConfig  # noqa: F401
         except ImportError as error:
-            where = f"pip install -U 'comfyui-tora2[curation]' ({error})"
-            absent.append(
-                Need("transformers with PP-OCRv5, OpenCV and torchvision", where, "1 GB", "free")
-            )
+            where = f"pip install -U transformers torchvision 'comfyui-tora2[curation]' ({error})"
+            licence = "Apache-2.0 and BSD-3-Clause"
+            absent.append(Need("transformers with PP-OCRv5", where, "100 MB", licence))
         return [need.sentence(self.name) for need in absent]
 
     def open(self) -> None:
