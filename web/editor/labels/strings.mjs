@@ -1,9 +1,11 @@
 /**
- * The editor's own words, in English and Chinese.
+ * The editor's own words, in English and Chinese; Japanese and German stand in files beside it.
  *
  * @typedef {keyof typeof STRINGS} Word
  * @typedef {(key: Word, values?: Record<string, string | number>) => string} Translate
  */
+import { GERMAN } from "./german.mjs";
+import { JAPANESE } from "./japanese.mjs";
 
 /** @satisfies {Record<string, [string, string]>} */
 export const STRINGS = {
@@ -126,7 +128,6 @@ export const STRINGS = {
   trackPerMask: ["A track for each thing in the masks", "为遮罩中每个物体建立轨迹"],
   spreadCount: ["{n} points in a thing", "每个物体 {n} 个点"],
   exportSvg: ["Paths (SVG)", "路径 (SVG)"],
-  exportSpc: ["Spline Path Control (JSON)", "Spline Path Control (JSON)"],
   exportVideo: ["Video of the paths (WebM or MP4)", "路径视频（WebM 或 MP4）"],
   recording: ["Recording: {n} %", "录制中：{n} %"],
   cannotRecord: ["This browser cannot record a video", "此浏览器无法录制视频"],
@@ -231,15 +232,21 @@ export const STRINGS = {
   full: ["There is room for no more", "已达上限"],
 };
 
+/** Languages in files of their own, by how their tags begin. @type {Record<string, Readonly<Record<string, string>>>} */
+const OTHERS = { ja: JAPANESE, de: GERMAN };
+
 /**
- * @param {string} language a BCP 47 tag
+ * @param {string} language a BCP 47 tag; others than ours are answered in English
  * @returns {Translate}
  */
 export function translator(language) {
-  const column = language.toLowerCase().startsWith("zh") ? 1 : 0;
+  const tag = language.toLowerCase().slice(0, 2);
+  const column = tag === "zh" ? 1 : 0;
+  const other = OTHERS[tag] ?? {};
   return (key, values = {}) => {
     const entry = STRINGS[key];
     if (!entry) throw new Error(`no string is called ${key}`);
-    return entry[column].replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+    const words = other[key] ?? entry[column];
+    return words.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
   };
 }
