@@ -154,7 +154,9 @@ class Tora2MeasureTrajectory(io.ComfyNode):
         pixels = as_uint8(frames[..., :3]).cpu()
         with progress.steps(1 + len(frames)) as advance:
             looks = _looks(entities or {}, trajectories)
-            report = measure_trajectories(pixels, trajectories, chosen, looks, ANCHORS[anchor])
+            # The tracker that goes by colour finds whole things by itself, wherever they are.
+            how = "path" if tracker == "colour" else ANCHORS[anchor]
+            report = measure_trajectories(pixels, trajectories, chosen, looks, how)
             advance()
             named = {entity.id: entity.name for entity in trajectories.entities}
             colors = overlay.track_colors(trajectories)
