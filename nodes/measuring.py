@@ -19,7 +19,7 @@ from ..tora2.evaluation.faces import FACE
 from ..tora2.evaluation.measuring import TrajectoryReport, measure_trajectories
 from ..tora2.evaluation.metrics.subject_similarity import over_frames, subject_similarity
 from ..tora2.evaluation.pictures import error_chart
-from ..tora2.evaluation.summary import figures, sentences, words
+from ..tora2.evaluation.summary import figures, sentences
 from ..tora2.evaluation.trackers import trackers
 from ..tora2.geometry import COGVIDEOX
 from ..tora2.trajectory import TrajectoryDocument
@@ -154,9 +154,11 @@ class Tora2MeasureTrajectory(io.ComfyNode):
         pixels = as_uint8(frames[..., :3]).cpu()
         with progress.steps(1 + len(frames)) as advance:
             looks = _looks(entities or {}, trajectories)
-            report = measure_trajectories(pixels, trajectories, chosen, looks, ANCHORS[anchor])
+            # The tracker that goes by colour finds whole things by itself, wherever they are.
+            how = "path" if tracker == "colour" else ANCHORS[anchor]
+            report = measure_trajectories(pixels, trajectories, chosen, looks, how)
             advance()
-            named = words(trajectories)
+            named = {entity.id: entity.name for entity in trajectories.entities}
             colors = overlay.track_colors(trajectories)
             labels = {t.id: named.get(t.entity or "", t.id) for t in trajectories.tracks}
             drawn = overlay.draw_tracks(

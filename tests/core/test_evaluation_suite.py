@@ -13,6 +13,7 @@ from test_evaluation_measuring import FRAMES, HEIGHT, PATHS, WIDTH, document, ke
 from tora2.cli import main
 from tora2.evaluation import suite
 from tora2.evaluation.sources import dreamvideo_omni, msrvtt, scenes
+from tora2.evaluation.suite_results import kinds
 from tora2.video import write_video
 
 SIZE = HEIGHT, WIDTH
@@ -137,7 +138,7 @@ def test_prepared_folders_of_msrvtt_personalization(tmp_path: Path) -> None:
         1,
     )
     assert (dog.word, dog.kind, case.document) == ("hot dog", "object", None)
-    assert suite.kinds(case) == {"e0": "people", "e1": "things"}
+    assert kinds(case) == {"e0": "people", "e1": "things"}
 
 
 def test_cases_of_dreamvideo_omni(tmp_path: Path) -> None:
@@ -152,8 +153,7 @@ def test_cases_of_dreamvideo_omni(tmp_path: Path) -> None:
     metadata = {
         "caption": "a dog runs",
         "paths": {
-            "tracks": "tracks.npy",
-            "visibility": "visibility.npy",
+            "tracks": {"tracks": "tracks.npy", "visibility": "visibility.npy"},
             "ref_imgs": [{"obj_id": 0, "path": "dog.png"}],
         },
         "tracks_obj_ids": [0, 0],
@@ -176,4 +176,4 @@ def test_cases_of_dreamvideo_omni(tmp_path: Path) -> None:
 def test_scenes_know_people_by_their_words(work: Path) -> None:
     cases = list(scenes(work / "scenes"))
     assert [case.name for case in cases] == ["one", "two"]
-    assert suite.kinds(cases[0]) == {"a": "people", "b": "things"}
+    assert kinds(cases[0]) == {"a": "people", "b": "things"}

@@ -60,6 +60,24 @@ def test_what_neither_begins_on_a_thing_nor_moves_as_one_is_the_ground_and_said(
     assert figures(report, given, words_of(given))["tracks"]["t0"]["rests"] is True
 
 
+def test_a_thing_that_rests_is_found_by_its_picture() -> None:
+    still = np.full((FRAMES, 2), (104.0, 70.0))
+    video = discs.video([still], SIZE)
+    picture = video[0, 54:86, 88:120].clone()
+    ys, xs = np.mgrid[:32, :32] + 0.5
+    picture[torch.from_numpy(np.hypot(xs - 16, ys - 16) > 15)] = 255
+    asked = parse(document(keyed(still - (40, 12), "t0", "a")))
+    tracker = load("lucas_kanade")
+    report = measure_trajectories(
+        video, asked, tracker, {"a": picture.movedim(-1, 0)}, anchor="thing"
+    )
+    assert report.anchors == {"t0": "looks"}
+    assert report.entities["a"].trajectory_error == pytest.approx(52, abs=2)
+    white = {"a": torch.full((3, 9, 9), 255, dtype=torch.uint8)}
+    without = measure_trajectories(video, asked, tracker, white, anchor="thing")
+    assert without.anchors == {"t0": "path"}, "then it is the paper's number"
+
+
 def words_of(given: Any) -> dict[str, str]:
     return {entity.id: entity.name for entity in given.entities}
 

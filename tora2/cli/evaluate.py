@@ -39,7 +39,8 @@ def _suite(arguments: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from ..evaluation.suite import SuiteConfig, run_suite
+    from ..evaluation.suite import run_suite
+    from ..evaluation.suite_results import SuiteConfig
     from ..settings import load
 
     output = Path(load(SuiteConfig, arguments.config).output)

@@ -41,10 +41,12 @@ class Thing:
     Attributes:
         radius: of a disc of its area, in pixels.
         points: [T, 2] of its centre in pixels, NaN where it was not found.
+        told: how it was told from the ground: `thing` for its motion, `looks` for its picture.
     """
 
     radius: float
     points: Array
+    told: str = "thing"
 
 
 def moving_things(frames: Tensor, tracker: Tracker, begins: Sequence[int]) -> list[Thing]:

@@ -7,7 +7,8 @@ The rules, which every report keeps:
   video's length and this one has the next longer one, as `track` writes it, is it cut instead.
 - A path is followed from where it first is visible and within the frame, both ways: what is at that
   very place (the anchor `path`, as the paper does), be it the ground; or the centre of the thing
-  that is the path's by the rule of `matching` (the anchor `thing`), where there is one. What the
+  that is the path's by the rule of `matching` (the anchor `thing`), where there is one; or of what
+  looks as the entity's picture, where nothing that moves is the path's. What the
   anchor `path` gives stands beside it in either case, and it is said of a path that moves when what
   is where it begins rests.
 - Points count where the path is visible and within the frame, and the tracker found something; the
@@ -27,6 +28,7 @@ from torch import Tensor
 
 from ..trajectory import Tracks, TrajectoryDocument, sample
 from ..trajectory.document import GRID
+from .looks import find_by_looks
 from .matching import Thing, matched, moving_things
 from .metrics import trajectory_error
 from .trackers import Query, Tracker, check_queries
@@ -79,7 +81,7 @@ class TrajectoryReport:
         requested: the paths on the video's frames, in its pixels.
         counted: [N, T] bool, where a path is visible and within the frame.
         measured: [N, T, 2] pixels, NaN where nothing was found.
-        anchors: by track, `path` or `thing`: what was followed.
+        anchors: by track, `path`, or `thing` or `looks` for a thing: what was followed.
         resting: tracks that move, while what is where they begin rests, as the ground does.
         tracker, licence: what found it.
         resolution: (height, width) at which the tracker looked.
@@ -141,6 +143,11 @@ def measure_trajectories(
         owners = [track.entity for track in document.tracks]
         alone = [row for row in rows if owners[row] is None or owners.count(owners[row]) == 1]
         things = _things(frames, tracker, requested, counted, at_path, alone)
+        still = [query for query, row in zip(queries, rows, strict=True) if row in alone]
+        for row, query in zip(alone, still, strict=True):
+            if row not in things and query.picture is not None:
+                found = _by_looks(frames, tracker, query, requested, at_path[row], counted[row])
+                things |= {} if found is None else {row: found}
         for row, thing in things.items():
             measured[row] = torch.from_numpy(thing.points)
         _drop_lonely(measured, counted)
@@ -154,7 +161,9 @@ def measure_trajectories(
         requested=requested,
         counted=counted,
         measured=measured,
-        anchors={name: "thing" if row in things else "path" for row, name in enumerate(names)},
+        anchors={
+            name: things[row].told if row in things else "path" for row, name in enumerate(names)
+        },
         resting=tuple(
             name
             for row, name in enumerate(names)
@@ -194,6 +203,38 @@ def _things(
     return chosen
 
 
+def _by_looks(
+    frames: Tensor,
+    tracker: Tracker,
+    query: Query,
+    requested: Tracks,
+    at_path: Tensor,
+    counted: Tensor,
+) -> Thing | None:
+    """What looks as a path's entity in the frame in which the path begins, if it is beside it."""
+    if query.picture is None or _goes(at_path, counted) > _RESTS:
+        return None
+    cut_out = query.picture.movedim(0, -1).contiguous().cpu().numpy()
+    found = find_by_looks(frames[query.frame].cpu().numpy(), cut_out)
+    if found is None:
+        return None
+    x, y, radius = found
+    near = min(max(_NEAR * radius, _NEAREST), _NEARLY)
+    if math.dist((x, y), (query.x, query.y)) <= near:
+        return None
+    x, y = min(x, float(requested.width)), min(y, float(requested.height))
+    followed = tracker.follow(frames, [Query(query.frame, x, y, query.picture)])
+    return Thing(radius, followed.points[0].numpy(), "looks")
+
+
+def _goes(points: Tensor, counted: Tensor) -> float:
+    """How far what was followed goes from where it began, in pixels."""
+    both = counted & _found(points)
+    if int(both.sum()) < 2:
+        return 0.0
+    return float((points[both] - points[both][0]).norm(dim=-1).max())
+
+
 def _same(at_path: Tensor, points: Tensor, counted: Tensor) -> bool:
     """Whether what is where a path begins goes as the thing there does, and is seen as long."""
     one, other = _found(at_path) & counted, _found(points) & counted
@@ -215,10 +256,7 @@ def _drop_lonely(measured: Tensor, counted: Tensor) -> None:
 
 def _rests(points: Tensor, path: Tensor, counted: Tensor) -> bool:
     both = counted & _found(points)
-    if int(both.sum()) < 2:
-        return False
-    went, asked = ((part[both] - part[both][0]).norm(dim=-1).max() for part in (points, path))
-    return float(went) < _RESTS and float(asked) > _GOES
+    return int(both.sum()) > 1 and _goes(points, both) < _RESTS and _goes(path, both) > _GOES
 
 
 def _errors(

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from ..files import atomic_path
 from .cases import Case
 from .scoring import METRICS, Scorer
-from .suite import SPLITS, Result, SuiteConfig, kinds, of_split
+from .suite_results import SPLITS, Result, SuiteConfig, kinds, of_split
 
 _DIGITS = {"trajectory": 2, "dynamic": 2}
 _LOWER = {"trajectory"}

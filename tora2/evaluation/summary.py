@@ -68,7 +68,7 @@ def sentences(
     for track in document.tracks:
         if track.entity is None:
             lines.append(f"TrajError of the path {track.id}: {said(report.tracks[track.id])}")
-    if beside := [name for name, anchor in report.anchors.items() if anchor == "thing"]:
+    if beside := [name for name, anchor in report.anchors.items() if anchor != "path"]:
         lines.append(
             f"followed from the centre of the thing beside the path: {', '.join(beside)}; "
             f"from where the path begins, TrajError is {said(report.at_path.overall)}"

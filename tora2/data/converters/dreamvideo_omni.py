@@ -93,7 +93,9 @@ Boxes = dict[int, dict[str, tuple[float, float, float, float]]]
 """By frame and object: left, top, right, bottom in pixels."""
 
 
-def _tracks(folder: Path, paths: Mapping[str, object]) -> list[Track]:
+def _tracks(folder: Path, paths: object) -> list[Track]:
+    if not isinstance(paths, Mapping):
+        raise refuse("paths.tracks", paths, "an object with tracks and visibility")
     if not paths:
         return []
     points = _array(folder, paths.get("tracks"), "tracks").astype(np.float32)
