@@ -81,4 +81,5 @@ def _correlation(cv2: Any, picture: Picture, template: Picture) -> npt.NDArray[n
         picture.astype(np.float32), template.astype(np.float32), cv2.TM_CCOEFF_NORMED, mask=mask
     )
     found: npt.NDArray[np.float32] = np.nan_to_num(alike, nan=0.0, posinf=0.0, neginf=0.0)
-    return np.where(np.abs(found) <= 1.01, found, 0.0)
+    found[np.abs(found) > 1.01] = 0.0
+    return found
