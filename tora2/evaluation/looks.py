@@ -80,6 +80,7 @@ def _correlation(cv2: Any, picture: Picture, template: Picture) -> npt.NDArray[n
     alike = cv2.matchTemplate(
         picture.astype(np.float32), template.astype(np.float32), cv2.TM_CCOEFF_NORMED, mask=mask
     )
-    found = np.asarray(np.nan_to_num(alike, nan=0.0, posinf=0.0, neginf=0.0), dtype=np.float32)
-    found[np.abs(found) > 1.01] = 0.0
-    return found
+    finite: npt.NDArray[np.float32] = np.zeros(alike.shape, np.float32)
+    known = np.isfinite(alike) & (np.abs(alike) <= 1.01)
+    finite[known] = alike[known]
+    return finite
