@@ -17,7 +17,6 @@ from tora2.pipeline import Tora2Pipeline
 from tora2.settings import changed, load
 from tora2.training.ablation import AblationConfig
 from tora2.training.distributed import World
-from tora2.training.drops import Drops
 from tora2.training.loop import Loop
 from tora2.training.recipes.tiny import TrainConfig, load_config, make_loop, new_pipeline, run
 
@@ -141,9 +140,9 @@ def test_yaml_cannot_run_code(tmp_path: Path) -> None:
 
 def test_the_shipped_configurations_are_well_formed() -> None:
     folder = Path(__file__).parents[2] / "configs"
-    assert load_config(folder / "tiny.yaml").autoencoder.encoder == "components"
-    # The paper's drops are what a recipe has that says no others.
-    assert (Drops().caption, Drops().references, Drops().trajectories) == (0.5, 0.33, 0.33)
+    tiny = load_config(folder / "tiny.yaml")
+    assert (tiny.drops.caption, tiny.drops.references, tiny.drops.trajectories) == (0.5, 0.33, 0.33)
+    assert load_config(folder / "tiny_shapes.yaml").autoencoder.encoder == "components"
     load(EvaluationConfig, folder / "evaluate.yaml")
     ablation = load(AblationConfig, folder / "ablation.yaml")
     base = changed(load_config(folder / ablation.base), ablation.changes)

@@ -96,6 +96,10 @@ class PatchAutoencoder(nn.Module):
             nn.Conv2d(4 * pixels, 4 * 3, 3, padding=1),
             nn.PixelShuffle(2),
         )
+        if config.encoder == "components":
+            # The network begins as nothing: what components give alone is what it is added to.
+            nn.init.zeros_(self.refine[-2].weight)
+            nn.init.zeros_(self.refine[-2].bias)
 
     def encode(self, video: Tensor) -> Tensor:
         """Mean latents [B, C, T_l, h, w] of a video [B, 3, T, H, W] in [-1, 1].
@@ -123,4 +127,16 @@ class PatchAutoencoder(nn.Module):
         h = rearrange(h, "b (p q r c) t h w -> b (t p) c (h q) (w r)", p=time, q=half, r=half)
         b = h.shape[0]
         h = self.refine(rearrange(h, "b t c h w -> (b t) c h w"))
-        return rearrange(h, "(b t) c h w -> b c t h w", b=b)[:, :, time - 1 :]
+        video = rearrange(h, "(b t) c h w -> b c t h w", b=b)
+        if self.config.encoder == "components":
+            video = video + self._composed(latents)
+        return video[:, :, time - 1 :]
+
+    def _composed(self, latents: Tensor) -> Tensor:
+        """The pixels that the components make, which are the nearest of their span."""
+        weight, bias = self.components.weight, self.components.bias
+        assert bias is not None
+        shares = (latents - bias.view(-1, 1, 1, 1)) / weight.square().sum((1, 2, 3, 4)).view(
+            -1, 1, 1, 1
+        )
+        return F.conv_transpose3d(shares, weight, stride=weight.shape[2:])

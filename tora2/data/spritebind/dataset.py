@@ -7,7 +7,7 @@ clip `i` of a split depends on the seed, the split and `i` alone.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -25,14 +25,17 @@ _HUE_BINS = 12
 _MIN_HUE_GAP = 0.17
 MAX_ENTITIES, MAX_PICTURES = 3, 2
 _FEWEST_FRAMES = 5
-# Radii as shares of the side, by the number of sprites: two tokens across or more, so that a shape
-# is not all within one.
-_RADII = {1: (0.17, 0.23), 2: (0.16, 0.21), 3: (0.14, 0.18)}
+# Shares of the side, by the number of sprites. Large ones are two tokens across or more, so that a
+# shape is not all within one.
+_RADII = {
+    "small": dict.fromkeys(range(1, MAX_ENTITIES + 1), (0.12, 0.18)),
+    "large": {1: (0.17, 0.23), 2: (0.16, 0.21), 3: (0.14, 0.18)},
+}
 
 
 @dataclass(frozen=True)
 class SpriteBindConfig:
-    """Size of the clips and pictures; `sigma` is the flow map's Gaussian in pixels."""
+    """Size of the clips, their sprites and pictures; `sigma` is the flow map's Gaussian, pixels."""
 
     size: Annotated[int, Within(16, 1024)] = 96
     frames: Annotated[int, Within(_FEWEST_FRAMES, 257)] = 17
@@ -40,6 +43,7 @@ class SpriteBindConfig:
     min_entities: Annotated[int, Within(1, MAX_ENTITIES)] = 1
     max_entities: Annotated[int, Within(1, MAX_ENTITIES)] = MAX_ENTITIES
     sigma: Annotated[float, Within(0.1, 100)] = 6.0
+    sprites: Literal["small", "large"] = "small"
 
     def __post_init__(self) -> None:
         COGVIDEOX.check_video(self.frames, self.size, self.size, "a clip")
@@ -147,7 +151,7 @@ class SpriteBind(Dataset[Clip]):
                     shape=str(shape),
                     rgb=saturated(hue, rng.uniform(0.75, 1.0), rng.uniform(0.75, 1.0)),
                     texture=TEXTURES[int(texture)],
-                    radius=float(rng.uniform(*_RADII[count]) * config.size),
+                    radius=float(rng.uniform(*_RADII[config.sprites][count]) * config.size),
                     rotation=float(rng.uniform(-0.25, 0.25)),
                 )
             )

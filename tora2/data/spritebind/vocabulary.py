@@ -13,8 +13,8 @@ _GRAMMAR = ("a", "an", "the", "and", "with", "one", "another", ",", ".")
 
 def vocabulary() -> list[str]:
     """Every word that captions hold, after T5's three special tokens."""
-    places = {word for phrase in BACKGROUNDS for word in phrase.split()} - {*_GRAMMAR}
-    return [PAD, END, UNKNOWN, *_GRAMMAR, *sorted(places), *SHAPES]
+    places = sorted({word for phrase in BACKGROUNDS for word in phrase.split()})
+    return [PAD, END, UNKNOWN, *_GRAMMAR, *places, *SHAPES]
 
 
 def make_tokenizer(length: int) -> Any:
