@@ -3,11 +3,13 @@
 import importlib.util
 import inspect
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import builders
+import numpy as np
 import pytest
 import torch
 
@@ -151,6 +153,50 @@ def test_the_background_is_cut_out(entities, dinos) -> None:
     with pytest.raises(ValueError, match="expected what Load Background Removal Model gives"):
         entities.Tora2EncodeEntity.execute(
             "cat", "object", 1.0, loaded, image(), background_removal=3
+        )
+
+
+class Landmarker:
+    """What the host's face detection offers: one face, upright, as a mesh of 478 points."""
+
+    def detect_batch(self, images, num_faces, score_thresh, variant):
+        mesh = np.zeros((478, 2), np.float32)
+        for places, point in (
+            (range(468, 473), (70, 90)),
+            (range(473, 478), (94, 90)),
+            ((1,), (82, 104)),
+            ((61,), (72, 116)),
+            ((291,), (92, 116)),
+        ):
+            mesh[list(places)] = point
+        box = np.array([60, 76, 104, 124], np.float32)
+        found = {"landmarks_xy": mesh, "bbox_xyxy": box, "score": 0.9}
+        return [[found] if variant == "full" else [] for _ in images]
+
+
+def test_faces_without_insightface(entities, models, dinos, monkeypatch) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    spec = importlib.util.spec_from_file_location("arcface", FIXTURES / "arcface_network.py")
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    (models / "insightface" / "auraface").mkdir(parents=True)
+    onnx.save(made.recogniser(True), models / "insightface" / "auraface" / "glintr100.onnx")
+    monkeypatch.setitem(sys.modules, "insightface", None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    loaded, report = entities.Tora2LoadEncoders.execute(
+        "none", "none", "auraface/glintr100.onnx", clip_vision=dinos[0], face_detection=Landmarker()
+    ).result
+    assert "Apache-2.0" in report
+    entity, _, why = entities.Tora2EncodeEntity.execute(
+        "woman", "human", 1.0, loaded, image(1)
+    ).result
+    assert [p.branch for p in entity.pictures] == ["face"], why
+    assert entity.pictures[0].prior.shape == (32,)
+    (face,) = loaded.face.detector.detect(torch.zeros(3, 200, 300, dtype=torch.uint8))
+    assert face.points == ((70, 90), (94, 90), (82, 104), (72, 116), (92, 116))
+    with pytest.raises(ValueError, match="expected what Load Face Detection Model"):
+        entities.Tora2LoadEncoders.execute(
+            "none", "none", "auraface/glintr100.onnx", face_detection=3
         )
 
 
