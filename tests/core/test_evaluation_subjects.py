@@ -38,6 +38,7 @@ def subjects(tokenizer: BertTokenizer) -> Subjects:
     return Subjects(small.Detector().eval(), tokenizer, small.sam(), small.dino())
 
 
+@recorded_ones
 def test_subj_s_is_the_evaluators(subjects: Subjects) -> None:
     references = small.references()
     found = subjects.embedded(small.video(), list(references))
@@ -46,6 +47,7 @@ def test_subj_s_is_the_evaluators(subjects: Subjects) -> None:
     assert subject_similarity(found, references) == pytest.approx(expected, abs=1e-4)
 
 
+@recorded_ones
 def test_boxes_and_pixels_are_the_evaluators(subjects: Subjects) -> None:
     recorded = RECORDED["subject"]
     for frame, boxes in zip(small.video(), recorded["boxes"], strict=True):
@@ -62,6 +64,7 @@ def test_boxes_and_pixels_are_the_evaluators(subjects: Subjects) -> None:
         assert float(seen.std()) == pytest.approx(std, abs=1e-4)
 
 
+@recorded_ones
 def test_masks_are_the_evaluators(subjects: Subjects, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded = RECORDED["subject"]
     monkeypatch.setattr("tora2.evaluation.subjects._MASK", -9.0)
@@ -88,6 +91,7 @@ class Detected:
         return small.face_vector(square.float().div(255).sub(0.5).div(0.5))
 
 
+@recorded_ones
 def test_face_s_is_the_evaluators() -> None:
     pytest.importorskip("cv2")
     detected = Detected()
