@@ -21,9 +21,9 @@ from tora2.evaluation.faces import Faces, extended
 from tora2.evaluation.metrics.subject_similarity import subject_similarity
 from tora2.evaluation.subjects import Subjects
 
-RECORDED = json.loads(
-    (Path(__file__).parents[1] / "fixtures" / "msrvtt_evaluators.json").read_text()
-)
+FILE = Path(__file__).parents[1] / "fixtures" / "msrvtt_evaluators.json"
+RECORDED = json.loads(FILE.read_text()) if FILE.exists() else {"dynamic": []}
+recorded_ones = pytest.mark.skipif(not FILE.exists(), reason=f"{FILE.name} is not recorded")
 
 
 @pytest.fixture(scope="module")
