@@ -28,7 +28,7 @@ from ..scene import Sampling, Scene, SceneEntity
 from ..settings import load
 from ..video import read_video, write_video
 from .cases import Case
-from .scoring import KEYS, METRICS, Scorer, Weights, path_figures
+from .scoring import KEYS, METRICS, Scorer, Weights, check_weights, path_figures
 from .sources import SOURCES, empty_document
 from .suite_report import write_report
 from .suite_results import Cases, Result, SuiteConfig, System
@@ -58,6 +58,7 @@ def run_suite(
     for file in vars(weights).values():
         if file is not None and file.exists() and not file.is_dir():
             regular_file(file)
+    check_weights(config.metrics, weights, "weights.{}:")
     scorer = Scorer(config.metrics, weights, config.tracker, config.anchor)
     results = []
     for system in config.systems:
