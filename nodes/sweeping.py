@@ -133,5 +133,5 @@ def parse_values(text: str) -> list[float]:
 
 
 def _first(value: Any) -> Any:
-    """An input's one value, as the host gives every one as a list to a node that takes lists."""
-    return value[0] if isinstance(value, list) and value else value
+    """An input's one value: to a node that takes lists, the host gives every one in a list."""
+    return value[0] if isinstance(value, list | tuple) and value else value

@@ -21,9 +21,9 @@ from tora2.evaluation.faces import Faces, extended
 from tora2.evaluation.metrics.subject_similarity import subject_similarity
 from tora2.evaluation.subjects import Subjects
 
-RECORDED = json.loads(
-    (Path(__file__).parents[1] / "fixtures" / "msrvtt_evaluators.json").read_text()
-)
+FILE = Path(__file__).parents[1] / "fixtures" / "msrvtt_evaluators.json"
+RECORDED = json.loads(FILE.read_text()) if FILE.exists() else {"dynamic": []}
+recorded_ones = pytest.mark.skipif(not FILE.exists(), reason=f"{FILE.name} is not recorded")
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,7 @@ def subjects(tokenizer: BertTokenizer) -> Subjects:
     return Subjects(small.Detector().eval(), tokenizer, small.sam(), small.dino())
 
 
+@recorded_ones
 def test_subj_s_is_the_evaluators(subjects: Subjects) -> None:
     references = small.references()
     found = subjects.embedded(small.video(), list(references))
@@ -46,6 +47,7 @@ def test_subj_s_is_the_evaluators(subjects: Subjects) -> None:
     assert subject_similarity(found, references) == pytest.approx(expected, abs=1e-4)
 
 
+@recorded_ones
 def test_boxes_and_pixels_are_the_evaluators(subjects: Subjects) -> None:
     recorded = RECORDED["subject"]
     for frame, boxes in zip(small.video(), recorded["boxes"], strict=True):
@@ -62,6 +64,7 @@ def test_boxes_and_pixels_are_the_evaluators(subjects: Subjects) -> None:
         assert float(seen.std()) == pytest.approx(std, abs=1e-4)
 
 
+@recorded_ones
 def test_masks_are_the_evaluators(subjects: Subjects, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded = RECORDED["subject"]
     monkeypatch.setattr("tora2.evaluation.subjects._MASK", -9.0)
@@ -88,6 +91,7 @@ class Detected:
         return small.face_vector(square.float().div(255).sub(0.5).div(0.5))
 
 
+@recorded_ones
 def test_face_s_is_the_evaluators() -> None:
     pytest.importorskip("cv2")
     detected = Detected()

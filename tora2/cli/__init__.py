@@ -31,6 +31,7 @@ _INPUTS = (
     "masks",
     "tracker_weights",
     "reference",
+    "raft",
 )
 _LONGEST = 1000
 _PACKAGES = {"PIL": "pillow", "yaml": "pyyaml"}  # where the name to install is another

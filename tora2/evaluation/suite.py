@@ -23,12 +23,12 @@ from typing import Any
 from torch import Tensor
 
 from ..fields import load_json
-from ..files import atomic_path, check_writable, read_bounded
+from ..files import atomic_path, check_writable, read_bounded, regular_file
 from ..scene import Sampling, Scene, SceneEntity
 from ..settings import load
 from ..video import read_video, write_video
 from .cases import Case
-from .scoring import KEYS, METRICS, Scorer, Weights, path_figures
+from .scoring import KEYS, METRICS, Scorer, Weights, check_weights, path_figures
 from .sources import SOURCES, empty_document
 from .suite_report import write_report
 from .suite_results import Cases, Result, SuiteConfig, System
@@ -55,6 +55,10 @@ def run_suite(
     output.mkdir(parents=True, exist_ok=True)
     check_writable(output / "results.json")
     weights = Weights(**{key: Path(str(value)) for key, value in config.weights.items()})
+    for file in vars(weights).values():
+        if file is not None and file.exists() and not file.is_dir():
+            regular_file(file)
+    check_weights(config.metrics, weights, "weights.{}:")
     scorer = Scorer(config.metrics, weights, config.tracker, config.anchor)
     results = []
     for system in config.systems:
