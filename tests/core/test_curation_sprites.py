@@ -121,9 +121,16 @@ def test_an_adapter_is_trained_on_what_was_curated(curated: Path, tmp_path: Path
     )
     (tmp_path / "clips").symlink_to(curated)
     recipe_data.write_transformer(tmp_path / "transformer")
-    values = recipe_data.settings(tmp_path, tmp_path / "run", stages=[{"name": "all", "steps": 2}])
+    values = recipe_data.settings(
+        tmp_path,
+        tmp_path / "run",
+        stages=[{"name": "all", "steps": 2}],
+        validation={"every": 2, "clips": 1, "steps": 2, "guidance": 1.0, "tracker": "colour"},
+    )
     train(read(AdapterTraining, values))
     assert (tmp_path / "run" / "adapter.safetensors").stat().st_size > 1000
+    made = sorted(path.name[:11] for path in (tmp_path / "run" / "validation").iterdir())
+    assert made == ["step-000000", "step-000002"], "videos that it makes of a curated clip"
     model = tmp_path / "model"
     shutil.copytree(TINY, model, ignore=shutil.ignore_patterns("transformer", "adapter*"))
     shutil.copytree(tmp_path / "transformer", model / "transformer")

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import transformers as hf
+from safetensors.torch import save_file
 
 LETTERS = [*"abcdefghijklmnopqrstuvwxyz"]
 SMALL = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 16}
@@ -65,7 +66,7 @@ def clip(folder: Path, dim: int = 16) -> Path:
 
 
 def sam3(folder: Path) -> Path:
-    """SAM 3."""
+    """SAM 3 as it is published: the detector within the video model, with the tracker's keys."""
     torch.manual_seed(0)
     words = [*LETTERS, *(f"{c}</w>" for c in LETTERS), "<|startoftext|>", "<|endoftext|>"]
     tokenizer = hf.CLIPTokenizer(vocab={word: i for i, word in enumerate(words)}, merges=[])
@@ -100,7 +101,13 @@ def sam3(folder: Path) -> Path:
         detr_decoder_config=hf.Sam3DETRDecoderConfig(num_layers=1, num_queries=8, **SMALL),
         mask_decoder_config=hf.Sam3MaskDecoderConfig(hidden_size=32, num_attention_heads=2),
     )
-    hf.Sam3Model(config).save_pretrained(folder)
+    state = {f"detector_model.{k}": v for k, v in hf.Sam3Model(config).state_dict().items()}
+    state["tracker_model.no_memory_embedding"] = torch.zeros(1)
+    state = {key: value.clone() for key, value in state.items()}
+    save_file(state, folder / "model.safetensors", {"format": "pt"})
+    parts = {"detector_config": config.to_dict()}
+    parts["tracker_config"] = hf.Sam3TrackerVideoConfig().to_dict()
+    (folder / "config.json").write_text(json.dumps({"model_type": "sam3_video", **parts}))
     pictures = hf.Sam3ImageProcessor(size={"height": 56, "width": 56})
     hf.Sam3Processor(pictures, tokenizer).save_pretrained(folder)
     return folder
@@ -146,7 +153,7 @@ def grounding_dino(folder: Path) -> Path:
 
 
 def sam2(folder: Path) -> Path:
-    """SAM 2."""
+    """SAM 2 as it is published: the video model, whose memory is not needed."""
     torch.manual_seed(0)
     hiera = hf.Sam2HieraDetConfig(
         hidden_size=8,
@@ -163,20 +170,28 @@ def sam2(folder: Path) -> Path:
         backbone_feature_sizes=[[16, 16], [8, 8], [4, 4]],
         fpn_hidden_size=32,
     )
-    config = hf.Sam2Config(
+    config = hf.Sam2VideoConfig(
         vision_config=vision,
-        prompt_encoder_config=hf.Sam2PromptEncoderConfig(
-            hidden_size=32, image_size=64, patch_size=16
-        ),
-        mask_decoder_config=hf.Sam2MaskDecoderConfig(
-            hidden_size=32,
-            mlp_dim=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            iou_head_hidden_dim=16,
-        ),
+        prompt_encoder_config={"hidden_size": 32, "image_size": 64, "patch_size": 16},
+        mask_decoder_config={
+            "hidden_size": 32,
+            "mlp_dim": 16,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "iou_head_hidden_dim": 16,
+        },
+        image_size=64,
+        memory_attention_hidden_size=32,
+        memory_attention_num_layers=1,
+        memory_attention_feed_forward_hidden_size=16,
+        memory_encoder_hidden_size=32,
+        memory_encoder_output_channels=16,
+        mask_downsampler_embed_dim=32,
+        memory_fuser_num_layers=1,
+        memory_fuser_embed_dim=32,
+        memory_fuser_intermediate_dim=16,
     )
-    hf.Sam2Model(config).save_pretrained(folder)
+    hf.Sam2VideoModel(config).save_pretrained(folder)
     pictures = hf.Sam2ImageProcessor(
         size={"height": 64, "width": 64}, mask_size={"height": 16, "width": 16}
     )
