@@ -42,7 +42,16 @@ class Tora2TrajectoryEditor(io.ComfyNode):
             display_name="Tora2 Trajectory Editor",
             category="Tora2/trajectories",
             description="Draw the paths that entities follow, with their timing.",
-            search_aliases=["spline editor", "motion path", "tracks", "draw"],
+            search_aliases=[
+                "spline editor",
+                "motion path",
+                "tracks",
+                "draw",
+                "draw path",
+                "trajectory",
+                "motion brush",
+                "camera motion",
+            ],
             hidden=[io.Hidden.unique_id],
             inputs=[
                 DocumentWidget.Input(

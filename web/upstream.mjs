@@ -102,7 +102,9 @@ export function portraitsOf(node, viewUrl) {
   /** @type {Record<string, string>} */
   const result = {};
   for (const other of node.graph?.nodes ?? []) {
-    const word = other.widgets?.find((/** @type {Widget} */ widget) => widget.name === "word")?.value;
+    const word = other.widgets?.find(
+      (/** @type {Widget} */ widget) => widget.name === "word",
+    )?.value;
     if (typeof word !== "string" || !word || other === node) continue;
     const [picture] = nearest(other, viewUrl).frames;
     if (picture) result[word.toLowerCase()] = picture;

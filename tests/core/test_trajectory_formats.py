@@ -227,7 +227,7 @@ def test_npz_refuses_pickles_and_bombs(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="bomb.npz: track_path.npy is .* bytes, expected at most"):
         load(tmp_path / "bomb.npz")
     np.savez(tmp_path / "other.npz", flow=np.zeros(3))
-    with pytest.raises(ValueError, match="other.npz: TRACKS holds nothing, expected track_path"):
+    with pytest.raises(ValueError, match="other.npz: TRACKS holds 'flow', expected track_path"):
         load(tmp_path / "other.npz")
 
 

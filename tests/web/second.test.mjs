@@ -214,7 +214,12 @@ test("a size is dragged at its corner, and bounded", () => {
   assert.equal(grip.kind, "size");
   const stage = new StageController(store, () => VIEW);
   stage.down(press(grip.css.x, grip.css.y));
-  stage.move(press(grip.from.x + 2 * (grip.css.x - grip.from.x), grip.from.y + 2 * (grip.css.y - grip.from.y)));
+  stage.move(
+    press(
+      grip.from.x + 2 * (grip.css.x - grip.from.x),
+      grip.from.y + 2 * (grip.css.y - grip.from.y),
+    ),
+  );
   stage.up(press(0, 0));
   assert.equal(store.state.doc.tracks[0].points[1].scale, 2);
   edits.resize(store, 1e9);
@@ -235,7 +240,10 @@ test("a camera is set in keys and moves what stands still", () => {
 
 test("what is kept is read strictly, and the later of one name wins", () => {
   const easing = [0.1, 0.2, 0.3, 0.4];
-  const kept = { easings: [{ name: "bump", easing }], templates: [{ name: "hop", document: parse(documentOf()) }] };
+  const kept = {
+    easings: [{ name: "bump", easing }],
+    templates: [{ name: "hop", document: parse(documentOf()) }],
+  };
   assert.deepEqual(readLibrary(JSON.parse(JSON.stringify(written(kept)))), kept);
   const other = { ...EMPTY, easings: [{ name: "bump", easing: [0, 0, 1, 1] }] };
   assert.deepEqual(united(kept, other).easings, other.easings);
@@ -258,7 +266,10 @@ test("pictures of entities are found in the graph by their words", () => {
     getInputNode: () => picture,
   };
   const node = { graph: { nodes: [encode, picture] } };
-  assert.deepEqual(portraitsOf(node, ({ filename }) => filename), { cat: "cat.png" });
+  assert.deepEqual(
+    portraitsOf(node, ({ filename }) => filename),
+    { cat: "cat.png" },
+  );
 });
 
 const canvas = { width: 720, height: 480, frames: 49 };
@@ -270,7 +281,13 @@ test("SVG is written as it is drawn, and read back", () => {
       tracks: [
         track({ tension: 0.3 }),
         track({ id: "t2", curve: "linear", name: "a <b>" }),
-        track({ id: "t3", points: [{ x: 0.1, y: 0.9, leave: [0.2, -0.4] }, { x: 0.9, y: 0.9 }] }),
+        track({
+          id: "t3",
+          points: [
+            { x: 0.1, y: 0.9, leave: [0.2, -0.4] },
+            { x: 0.9, y: 0.9 },
+          ],
+        }),
       ],
     }),
   );
@@ -288,14 +305,25 @@ test("SVG is written as it is drawn, and read back", () => {
     ['<svg><path d="L0 0"/></svg>', "expected M"],
     ['<svg><path transform="scale(2)" d="M0 0L1 1"/></svg>', "transform"],
   ]) {
-    assert.throws(() => readText(junk, canvas), (error) => error.message.includes(words));
+    assert.throws(
+      () => readText(junk, canvas),
+      (error) => error.message.includes(words),
+    );
   }
 });
 
 test("Spline Path Control's scenes are read, bare and behind their picture", async () => {
   const scene = JSON.stringify({
     splines: [
-      { points: [{ x: 0, y: 0 }, { x: 500, y: 281 }], startFrame: 4, totalFrames: 20, hideOnComplete: false },
+      {
+        points: [
+          { x: 0, y: 0 },
+          { x: 500, y: 281 },
+        ],
+        startFrame: 4,
+        totalFrames: 20,
+        hideOnComplete: false,
+      },
     ],
     staticShapes: [{ pos: { x: 100, y: 281 } }],
     originalImageDimensions: { width: 1000, height: 562 },

@@ -98,8 +98,8 @@ class PatchAutoencoder(nn.Module):
         )
         if config.encoder == "components":
             # The network begins as nothing: what components give alone is what it is added to.
-            nn.init.zeros_(self.refine[-2].weight)
-            nn.init.zeros_(self.refine[-2].bias)
+            for parameter in self.refine[-2].parameters():
+                nn.init.zeros_(parameter)
 
     def encode(self, video: Tensor) -> Tensor:
         """Mean latents [B, C, T_l, h, w] of a video [B, 3, T, H, W] in [-1, 1].

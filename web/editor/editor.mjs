@@ -125,11 +125,7 @@ export class Editor {
       el(
         "div",
         { class: "tora2-body" },
-        el(
-          "div",
-          { class: "tora2-stage" },
-          this.canvas,
-        ),
+        el("div", { class: "tora2-stage" }, this.canvas),
         this.side,
         this.camera.element,
         this.motion.element,
@@ -254,7 +250,13 @@ export class Editor {
       const busy = backdrop.picture !== null || backdrop.tint !== null;
       const hint = state.doc.tracks.length || state.readOnly ? "" : this.t("hintEmpty");
       const portraits = this.portraits();
-      paintStage({ context, state, view, theme, busy, hint, portraits }, size, backdrop, motion, this.paths);
+      paintStage(
+        { context, state, view, theme, busy, hint, portraits },
+        size,
+        backdrop,
+        motion,
+        this.paths,
+      );
     }
     if (strip) this.transport.paint(strip, theme, motion);
     this.update(motion.heavy);
@@ -359,9 +361,7 @@ export class Editor {
   }
 
   closeFloating() {
-    return (
-      this.context.close() || this.shelf.close() || this.motion.close() || this.camera.close()
-    );
+    return this.context.close() || this.shelf.close() || this.motion.close() || this.camera.close();
   }
 
   toggleFullscreen() {

@@ -322,7 +322,8 @@ export function trackEach(store, masks) {
     next = added.doc;
     ids.push(added.id);
   }
-  if (ids.length) store.edit(next, { selection: wholeTracks(next, ids), tool: "select", drawing: null });
+  if (ids.length)
+    store.edit(next, { selection: wholeTracks(next, ids), tool: "select", drawing: null });
 }
 
 /** The part of the masks that a place lies in. @param {import("../model/spreading.mjs").Cells | null} masks @param {Vec} place */

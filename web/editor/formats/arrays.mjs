@@ -85,7 +85,9 @@ function parted({ shape: [frames, count], values }, unit) {
  */
 export function packedBytes(pickled) {
   const view = new DataView(pickled);
-  const text = new TextDecoder("latin1").decode(new Uint8Array(pickled, 0, Math.min(256, pickled.byteLength)));
+  const text = new TextDecoder("latin1").decode(
+    new Uint8Array(pickled, 0, Math.min(256, pickled.byteLength)),
+  );
   const head = /^\x80[\x02-\x05](?:\x95[^]{8})?/.exec(text);
   let at = head?.[0].length ?? 0;
   const codec = /^c_codecs\nencode\n(?:q[^]|\x94)?/.exec(text.slice(at));

@@ -6,7 +6,14 @@
  *   | {kind: "newer", document: Doc | null, version: number}
  *   | {kind: "junk", message: string}} Reading
  */
-import { emptyDocument, LIMITS, NEWER_POINT, NEWER_TRACK, parse, VERSION } from "../model/document.mjs";
+import {
+  emptyDocument,
+  LIMITS,
+  NEWER_POINT,
+  NEWER_TRACK,
+  parse,
+  VERSION,
+} from "../model/document.mjs";
 import { asList, DocumentError, isObject, pick, show } from "../model/fields.mjs";
 
 /**
@@ -55,7 +62,15 @@ const POINT = ["x", "y", "frame"].concat(NEWER_POINT);
  */
 function readNewer(content) {
   try {
-    const known = pick(content, ["width", "height", "frames", "fps", "entities", "tracks", "camera"]);
+    const known = pick(content, [
+      "width",
+      "height",
+      "frames",
+      "fps",
+      "entities",
+      "tracks",
+      "camera",
+    ]);
     return parse({
       ...known,
       version: VERSION,

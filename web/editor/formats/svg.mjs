@@ -118,7 +118,9 @@ function numbers(text) {
 function shapes(name, fields) {
   if (name === "path") return [...pathNodes(fields.d ?? "")];
   if (name === "line") {
-    const [x1, y1, x2, y2] = ["x1", "y1", "x2", "y2"].map((key) => numbers(fields[key] ?? "0")[0] ?? 0);
+    const [x1, y1, x2, y2] = ["x1", "y1", "x2", "y2"].map(
+      (key) => numbers(fields[key] ?? "0")[0] ?? 0,
+    );
     return [[{ at: [x1, y1] }, { at: [x2, y2] }]];
   }
   const flat = numbers(fields.points ?? "");
@@ -170,7 +172,10 @@ function curve(command, last, pairs) {
   }
   const [qx, qy] = pairs[0];
   last.leave = [x + ((qx - x) * 2) / 3, y + ((qy - y) * 2) / 3];
-  const arrive = /** @type {Pair} */ ([at[0] + ((qx - at[0]) * 2) / 3, at[1] + ((qy - at[1]) * 2) / 3]);
+  const arrive = /** @type {Pair} */ ([
+    at[0] + ((qx - at[0]) * 2) / 3,
+    at[1] + ((qy - at[1]) * 2) / 3,
+  ]);
   return { at, arrive, quadratic: [qx, qy] };
 }
 
@@ -192,7 +197,9 @@ function* commands(text) {
     const kind = command.toUpperCase();
     const count = COUNTS[kind];
     if (count === undefined) {
-      throw new DocumentError(`a path has the command ${show(command)}, expected M L H V C S Q T Z`);
+      throw new DocumentError(
+        `a path has the command ${show(command)}, expected M L H V C S Q T Z`,
+      );
     }
     const values = tokens.slice(at, at + count).map(([, , number]) => number);
     if (values.length < count || values.some((value) => value === undefined)) {

@@ -87,7 +87,11 @@ export async function takeFiles(editor, files) {
  */
 async function holdsPaths(file) {
   if (file.type === "image/svg+xml") return true;
-  return file.type === "image/png" && file.size < MAX_SCENE && sceneBehind(await file.arrayBuffer()) !== null;
+  return (
+    file.type === "image/png" &&
+    file.size < MAX_SCENE &&
+    sceneBehind(await file.arrayBuffer()) !== null
+  );
 }
 
 /**

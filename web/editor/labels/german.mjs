@@ -110,7 +110,8 @@ export const GERMAN = {
   cameraZoom: "Zoom %",
   cameraRoll: "Rollen °",
   cameraKey: "Zu diesem Schlüssel; mit Alt entfernen",
-  cameraNote: "Die Kamera bewegt alle Wege zusammen; gepunktet ist, was daraus wird. Tora2 lernte aus Aufnahmen mit wenig Kamerabewegung: starke Bewegungen sind ein Wunsch, kein Versprechen.",
+  cameraNote:
+    "Die Kamera bewegt alle Wege zusammen; gepunktet ist, was daraus wird. Tora2 lernte aus Aufnahmen mit wenig Kamerabewegung: starke Bewegungen sind ein Wunsch, kein Versprechen.",
   fromMasks: "Punkte aus Masken",
   anchorsOutside: "Anker außerhalb aller Masken",
   anchorsAround: "Anker um die Wege",
@@ -193,7 +194,8 @@ export const GERMAN = {
   sideways: "mit Shift seitwärts",
   close: "Schließen",
   junk: "Dieser Knoten enthält kein Trajektorien-Dokument",
-  newer: "Von einem neueren Tora2 geschrieben (Version {version}): nur zum Lesen, bleibt wie es ist",
+  newer:
+    "Von einem neueren Tora2 geschrieben (Version {version}): nur zum Lesen, bleibt wie es ist",
   stage: "Leinwand der Trajektorien",
   timeline: "Zeitleiste",
   timelineHeight: "Höhe der Zeitleiste",

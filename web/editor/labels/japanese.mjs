@@ -110,7 +110,8 @@ export const JAPANESE = {
   cameraZoom: "ズーム %",
   cameraRoll: "ロール °",
   cameraKey: "このキーへ移動（Alt で削除）",
-  cameraNote: "カメラはすべての軌跡を一緒に動かし、点線が結果です。Tora2 の学習データにはカメラの動きがほとんどなく、強い動きは願いであって約束ではありません。",
+  cameraNote:
+    "カメラはすべての軌跡を一緒に動かし、点線が結果です。Tora2 の学習データにはカメラの動きがほとんどなく、強い動きは願いであって約束ではありません。",
   fromMasks: "マスクから点を作る",
   anchorsOutside: "すべてのマスクの外にアンカー",
   anchorsAround: "軌跡のまわりにアンカー",
@@ -193,7 +194,8 @@ export const JAPANESE = {
   sideways: "Shift で横に",
   close: "閉じる",
   junk: "このノードの値は軌跡ドキュメントではありません",
-  newer: "より新しい Tora2（バージョン {version}）で書かれています：読み取り専用で、そのまま保ちます",
+  newer:
+    "より新しい Tora2（バージョン {version}）で書かれています：読み取り専用で、そのまま保ちます",
   stage: "軌跡のキャンバス",
   timeline: "タイムライン",
   timelineHeight: "タイムラインの高さ",

@@ -133,7 +133,9 @@ function bounded({ frame, x, y, zoom, roll }) {
 /** Without its key at a frame; without its last, there is no camera. @param {Doc} doc @param {number} frame @returns {Doc} */
 export function removeCameraKey(doc, frame) {
   const keys = doc.camera?.keys.filter((key) => key.frame !== frame) ?? [];
-  return keys.length && doc.camera ? { ...doc, camera: { ...doc.camera, keys } } : withoutCamera(doc);
+  return keys.length && doc.camera
+    ? { ...doc, camera: { ...doc.camera, keys } }
+    : withoutCamera(doc);
 }
 
 /** @param {Doc} doc @returns {Doc} */

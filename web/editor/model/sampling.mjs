@@ -74,12 +74,7 @@ export function sampleTrack(track, size) {
  * @returns {Sampled}
  */
 function compute(track, { width, height, frames }) {
-  const path = flatten(
-    bends(track, width, height),
-    track.curve,
-    undefined,
-    track.tension,
-  );
+  const path = flatten(bends(track, width, height), track.curve, undefined, track.tension);
   const keys = keysOf(track);
   const along = new Float64Array(frames);
   const sized = sizesOf(track, path, keys);

@@ -262,9 +262,10 @@ export function resized(doc, { width = doc.width, height = doc.height, frames = 
   );
   const camera = doc.camera && {
     ...doc.camera,
-    keys: [...new Map(doc.camera.keys.map((key) => [at(key.frame), key]))].map(
-      ([frame, key]) => ({ ...key, frame }),
-    ),
+    keys: [...new Map(doc.camera.keys.map((key) => [at(key.frame), key]))].map(([frame, key]) => ({
+      ...key,
+      frame,
+    })),
   };
   return { ...doc, width, height, frames, tracks, ...(camera && { camera }) };
 }

@@ -83,7 +83,8 @@ export function createCamera(store, t) {
     const { doc, frame, readOnly } = store.state;
     const now = doc.camera ? cameraAt(doc.camera, frame) : { frame, x: 0, y: 0, zoom: 1, roll: 0 };
     for (const { key, unit, input } of fields) {
-      if (input !== document.activeElement) input.value = String(Math.round(now[key] * unit * 100) / 100);
+      if (input !== document.activeElement)
+        input.value = String(Math.round(now[key] * unit * 100) / 100);
       input.disabled = readOnly;
     }
     for (const button of [...moves, off]) button.disabled = readOnly;

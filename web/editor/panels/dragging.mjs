@@ -29,7 +29,10 @@ export function dragRow(store, start, what) {
     goal?.row.classList.add(goal.after ? "tora2-below" : "tora2-above");
   };
   const move = (/** @type {PointerEvent} */ event) => {
-    if (!moved && Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) < CLICK) {
+    if (
+      !moved &&
+      Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) < CLICK
+    ) {
       return;
     }
     if (!moved && start.isTrusted) row.setPointerCapture(start.pointerId);
@@ -81,5 +84,7 @@ function drop(store, what, row, after) {
   }
   const beside = doc.tracks.find(({ id }) => id === row.dataset.track);
   const owner = doc.entities.find(({ id }) => layerKey(id) === row.dataset.key)?.id ?? null;
-  store.edit(placeTrack(doc, what.track, beside ? beside.entity : owner, beside?.id ?? null, after));
+  store.edit(
+    placeTrack(doc, what.track, beside ? beside.entity : owner, beside?.id ?? null, after),
+  );
 }

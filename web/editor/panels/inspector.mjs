@@ -8,7 +8,13 @@
  * @typedef {import("../labels/strings.mjs").Translate} Translate
  * @typedef {import("../model/types.mjs").Forced} Forced
  */
-import { assign, chosen, resize, toggleWaiting, update as updateSelected } from "../controller/edits.mjs";
+import {
+  assign,
+  chosen,
+  resize,
+  toggleWaiting,
+  update as updateSelected,
+} from "../controller/edits.mjs";
 import { EASINGS, LIMITS } from "../model/document.mjs";
 import { clipLength } from "../model/frames.mjs";
 import { bounds } from "../model/geometry.mjs";
@@ -97,7 +103,11 @@ function fields(store, t, forced, openMotion) {
       typeof first.easing !== "string" &&
         el("option", { value: "own", selected: true, disabled: true }, t("easing_own")),
     ),
-    iconButton("curve", t("motion"), openMotion, { "data-key": "motion", "data-action": "motion", disabled }),
+    iconButton("curve", t("motion"), openMotion, {
+      "data-key": "motion",
+      "data-action": "motion",
+      disabled,
+    }),
     entityPicker(store, t),
   );
   return result;

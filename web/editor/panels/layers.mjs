@@ -155,12 +155,17 @@ function layer(store, t, entity) {
 /** Shows and folds away the tracks of a layer. @param {Store} store @param {Translate} t @param {string} key @param {number} count */
 function foldButton(store, t, key, count) {
   const shut = store.state.collapsed.has(key);
-  return iconButton(shut ? "shut" : "open", t(shut ? "unfold" : "fold"), () => toggleFlag(store, key, "collapsed"), {
-    class: "tora2-button tora2-fold",
-    "aria-expanded": String(!shut),
-    "data-key": "fold",
-    disabled: count === 0,
-  });
+  return iconButton(
+    shut ? "shut" : "open",
+    t(shut ? "unfold" : "fold"),
+    () => toggleFlag(store, key, "collapsed"),
+    {
+      class: "tora2-button tora2-fold",
+      "aria-expanded": String(!shut),
+      "data-key": "fold",
+      disabled: count === 0,
+    },
+  );
 }
 
 /** The name of a track, which can be typed over. @param {Store} store @param {Translate} t @param {Track} track */
@@ -210,7 +215,12 @@ function trackRow(store, t, track) {
       class: isVisible(state, track) ? "tora2-track" : "tora2-track tora2-dim",
       role: "listitem",
       tabIndex: 0,
-      "aria-label": t("announceTrack", { id: titleOf(track), n, start: track.start, end: track.end }),
+      "aria-label": t("announceTrack", {
+        id: titleOf(track),
+        n,
+        start: track.start,
+        end: track.end,
+      }),
       "aria-current": String(isWhole(state.selection, track)),
       "data-key": `track:${track.id}`,
       "data-track": track.id,
@@ -241,7 +251,8 @@ function trackRow(store, t, track) {
     },
     el("span", { class: "tora2-dot", style: `background:${colorsOf(state.doc).get(track.id)}` }),
     trackName(store, t, track),
-    fast && el("span", { class: "tora2-fast", title: t("tooFast", { tracks: titleOf(track) }) }, "▲"),
+    fast &&
+      el("span", { class: "tora2-fast", title: t("tooFast", { tracks: titleOf(track) }) }, "▲"),
     !partly &&
       el("span", { class: "tora2-note" }, n === 1 ? t("oneAnchor") : t("trackPoints", { n })),
     ...flags(store, t, track.id),

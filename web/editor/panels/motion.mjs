@@ -34,9 +34,12 @@ export function createMotion(store, t, shelf) {
   const set = (/** @type {Easing} */ easing) => updateSelected(store, { easing });
   listen(canvas, new EasingController(store, canvas, easingOf), {});
   canvas.addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, STEP], ArrowDown: [0, -STEP] }[
-      event.key
-    ];
+    const step = {
+      ArrowLeft: [-STEP, 0],
+      ArrowRight: [STEP, 0],
+      ArrowUp: [0, STEP],
+      ArrowDown: [0, -STEP],
+    }[event.key];
     if (!step) return;
     event.preventDefault();
     event.stopPropagation();
@@ -102,7 +105,9 @@ export function createMotion(store, t, shelf) {
       /** @type {[string, string]} */ (["own", t("easing_own")]),
     ];
     presets.replaceChildren(
-      ...options.map(([key, words]) => el("option", { value: key, selected: key === value }, words)),
+      ...options.map(([key, words]) =>
+        el("option", { value: key, selected: key === value }, words),
+      ),
     );
     presets.value = value;
     const size = measure(canvas);
@@ -136,7 +141,8 @@ class EasingController extends PressController {
     const before = handlesOf(this.easing());
     const size = { width: this.canvas.clientWidth, height: this.canvas.clientHeight };
     const start = easingPlace(size, press.css);
-    const off = (/** @type {number} */ i) => Math.hypot(before[i] - start.x, before[i + 1] - start.y);
+    const off = (/** @type {number} */ i) =>
+      Math.hypot(before[i] - start.x, before[i + 1] - start.y);
     const at = off(0) <= off(2) ? 0 : 2;
     const show = (/** @type {import("../controller/gestures.mjs").Press} */ { css }) => {
       const { x, y } = easingPlace(size, css);

@@ -22,22 +22,22 @@ export function sectionElement({ title, items, inline }, close) {
       "div",
       { class: inline ? "tora2-inline" : null },
       ...items.map(({ label, run, disabled, key, chosen }) =>
-      el(
-        "button",
-        {
-          type: "button",
-          role: chosen === undefined ? "menuitem" : "menuitemradio",
-          "aria-checked": chosen === undefined ? null : String(chosen),
-          class: "tora2-item",
-          disabled,
-          onclick: () => {
-            close();
-            run();
+        el(
+          "button",
+          {
+            type: "button",
+            role: chosen === undefined ? "menuitem" : "menuitemradio",
+            "aria-checked": chosen === undefined ? null : String(chosen),
+            class: "tora2-item",
+            disabled,
+            onclick: () => {
+              close();
+              run();
+            },
           },
-        },
-        el("span", {}, label),
-        key ? el("kbd", {}, key) : null,
-      ),
+          el("span", {}, label),
+          key ? el("kbd", {}, key) : null,
+        ),
       ),
     ),
   );

@@ -38,9 +38,7 @@ export function createStatus(store, t, refused) {
     const { state } = store;
     banner.hidden = state.message === null;
     setText(message, state.message ?? "");
-    const fast = state.doc.tracks
-      .filter((track) => tooFast(track, state.doc))
-      .map(titleOf);
+    const fast = state.doc.tracks.filter((track) => tooFast(track, state.doc)).map(titleOf);
     const warning = refusal(refused(), t) || (fast.length ? tooFastWords(fast, t) : "");
     const speaking = performance.now() < until;
     element.classList.toggle("tora2-warn", !speaking && warning !== "");

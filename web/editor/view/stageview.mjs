@@ -290,7 +290,8 @@ function hoverText(doc, hover) {
     `${x.toFixed(0)}, ${y.toFixed(0)} px`,
     `${percent(x, doc.width)}, ${percent(y, doc.height)}`,
   ];
-  const scale = track && sampleTrack(track, doc).scale[Math.min(doc.frames - 1, Math.max(0, frame))];
+  const scale =
+    track && sampleTrack(track, doc).scale[Math.min(doc.frames - 1, Math.max(0, frame))];
   if (scale !== undefined && scale !== 1) places.push(`× ${scale.toFixed(2)}`);
   return [
     [...names, `${frame} / ${doc.frames - 1}`, second].filter(Boolean).join("  ·  "),
