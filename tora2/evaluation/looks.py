@@ -75,8 +75,8 @@ def find_by_looks(frame: Picture, cut_out: Picture) -> tuple[float, float, float
 
 def _correlation(cv2: Any, picture: Picture, template: Picture) -> npt.NDArray[np.float32]:
     """Of what a template shows beside white, with each place of a picture."""
-    mask = (template < _WHITE).any(-1).astype(np.float32)
-    mask = np.repeat(mask[..., None], 3, -1)
+    shown = np.asarray((template < _WHITE).any(-1), dtype=np.float32)
+    mask = np.repeat(shown[..., None], 3, -1)
     alike = cv2.matchTemplate(
         picture.astype(np.float32), template.astype(np.float32), cv2.TM_CCOEFF_NORMED, mask=mask
     )
