@@ -1,5 +1,7 @@
-"""Raw videos to an adapter: drawn things in MP4 files are curated, encoded and trained on."""
+"""Raw videos to figures: drawn things are curated, encoded, trained on, and the model measured."""
 
+import json
+import shutil
 from pathlib import Path
 
 import discs
@@ -20,6 +22,7 @@ from tora2.precompute.run import PrecomputeConfig, precompute
 from tora2.settings import read
 from tora2.training.recipes.adapter import AdapterTraining, train
 
+TINY = Path(__file__).parents[2] / "tora2" / "assets" / "tiny"
 SIZE, FRAMES, FPS, RADIUS = (96, 128), 24, 12, 15.0
 STAGES = "decode,shots,resolution,nouns,masks,tracks,references"
 PATHS = {
@@ -128,3 +131,12 @@ def test_an_adapter_is_trained_on_what_was_curated(curated: Path, tmp_path: Path
     assert (tmp_path / "run" / "adapter.safetensors").stat().st_size > 1000
     made = sorted(path.name[:11] for path in (tmp_path / "run" / "validation").iterdir())
     assert made == ["step-000000", "step-000002"], "videos that it makes of a curated clip"
+    model = tmp_path / "model"
+    shutil.copytree(TINY, model, ignore=shutil.ignore_patterns("transformer", "adapter*"))
+    shutil.copytree(tmp_path / "transformer", model / "transformer")
+    shutil.copy(tmp_path / "run" / "adapter.safetensors", model)
+    config = {"model": str(model), "output": str(tmp_path / "figures.json")}
+    config |= {"clips": 1, "seeds": [0], "steps": 1}
+    (tmp_path / "evaluate.yaml").write_text(yaml.safe_dump(config))
+    assert main(["evaluate", str(tmp_path / "evaluate.yaml")]) == 0
+    assert "heldout" in json.loads((tmp_path / "figures.json").read_text())

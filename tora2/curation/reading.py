@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -17,13 +17,16 @@ from av.video import VideoStream
 
 from ..files import regular_file
 from ..video import FORMATS, MAX_SIDE, file_url
-from .candidate import Candidate, Frames
+
+if TYPE_CHECKING:
+    from .candidate import Candidate
 
 CACHE_BYTES = 256 << 20
 _PQ, _HLG = 16, 18  # codes of the transfer functions of HDR, ITU-T H.273
 _WHITE = 203.0  # candela a square metre of what is white in SDR, ITU-R BT.2408
 _EARLY = 0.25  # of a frame: times are rounded to the ticks of a container
 
+Frames = npt.NDArray[np.uint8]
 Convert = Callable[[Any], Frames]
 
 

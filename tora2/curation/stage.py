@@ -112,11 +112,16 @@ def registered(name: str) -> tuple[type, Build]:
     """The configuration and the factory of a stage.
 
     Raises:
-        ValueError: if there is no such stage.
+        ValueError: if there is no such stage, or it lacks a package.
     """
     if name not in STAGES:
         raise refuse("stage", name, f"one of {', '.join(STAGES)}")
     if name not in _registered:
-        module = import_module(f".stages.{name}", __package__)
+        try:
+            module = import_module(f".stages.{name}", __package__)
+        except ModuleNotFoundError as error:
+            raise ValueError(
+                f"the stage {name} needs {error.name}: pip install 'comfyui-tora2[curation]'"
+            ) from None
         _registered[name] = (module.Config, module.build)
     return _registered[name]
