@@ -7,8 +7,8 @@ import { check } from "./checking.mjs";
 import { bindingOf } from "./wiring.mjs";
 
 const LINE_PX = 17;
-const ROOM_PX = 10;
-const CHARACTERS = 44;
+const ROOM_PX = 30;
+const CHARACTERS = 40;
 
 /**
  * @param {any} node
