@@ -75,10 +75,12 @@ def find_by_looks(frame: Picture, cut_out: Picture) -> tuple[float, float, float
 
 def _correlation(cv2: Any, picture: Picture, template: Picture) -> npt.NDArray[np.float32]:
     """Of what a template shows beside white, with each place of a picture."""
-    mask = (template < _WHITE).any(-1).astype(np.float32)
-    mask = np.repeat(mask[..., None], 3, -1)
+    shown = np.asarray((template < _WHITE).any(-1), dtype=np.float32)
+    mask = np.repeat(shown[..., None], 3, -1)
     alike = cv2.matchTemplate(
         picture.astype(np.float32), template.astype(np.float32), cv2.TM_CCOEFF_NORMED, mask=mask
     )
-    found: npt.NDArray[np.float32] = np.nan_to_num(alike, nan=0.0, posinf=0.0, neginf=0.0)
-    return np.where(np.abs(found) <= 1.01, found, 0.0)
+    finite: npt.NDArray[np.float32] = np.zeros(alike.shape, np.float32)
+    known = np.isfinite(alike) & (np.abs(alike) <= 1.01)
+    finite[known] = alike[known]
+    return finite
