@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
 import folder_paths
 import torch
 from comfy import model_management
 
+from ...tora2.encoders.face import FaceEncoder
 from ...tora2.evaluation import trackers
-from ...tora2.evaluation.faces import Faces
+from ...tora2.evaluation.faces import Faces, SquareRecogniser
 from ...tora2.evaluation.subjects import PARTS, Subjects
 from ...tora2.evaluation.trackers import Tracker
-from .encoders import HostFace, hold
+from .encoders import hold
 from .files import ADAPTERS
 
 _WEIGHTS = (".pth", ".pt")
@@ -56,9 +58,9 @@ def load_subjects(name: str) -> HostSubjects:
     raise ValueError(f"{name[:60]!r} is in none of {bases}; expected a folder that is there")
 
 
-def faces(encoder: HostFace) -> Faces:
-    """Face-S's networks of an encoder."""
-    return Faces(encoder, encoder)
+def faces(encoder: FaceEncoder) -> Faces:
+    """Face-S's networks of an encoder whose recogniser takes faces as they are cropped."""
+    return Faces(encoder.detector, cast(SquareRecogniser, encoder.recogniser))
 
 
 def tracker_files() -> list[str]:

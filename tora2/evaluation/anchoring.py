@@ -102,6 +102,18 @@ class Things:
         mask = self._difference(time)
         return bool(mask[min(y, len(mask) - 1), min(x, mask.shape[1] - 1)])
 
+    def leaves_ground(self, points: Array) -> bool:
+        """Whether what goes along points [T, 2] leaves the ground, which may move as a whole."""
+        found = np.flatnonzero(np.isfinite(points).all(-1))
+        for begin in found[:: max(1, len(found) // 4)]:
+            for ahead in _AHEAD:
+                if begin + ahead in found:
+                    _, ground = self._flow(self.pictures[begin], self.pictures[begin + ahead])
+                    step = (points[begin + ahead] - points[begin]) * self.scale
+                    if float(np.linalg.norm(step - ground)) > _MOVED * min(1.0, self.scale):
+                        return True
+        return False
+
     def centres(self, seen: Sighting) -> Array:
         """Where a thing is by the ground at rest that it hides, from a sighting on, both ways.
 

@@ -106,6 +106,8 @@ def _moves(thing: Thing, finder: Things) -> bool:
     found = np.flatnonzero(np.isfinite(thing.points).all(-1))
     if len(found) < 2 or np.ptp(thing.points[found], axis=0).max() < _MOVED:
         return False
+    if finder.at_rest is None and not finder.leaves_ground(thing.points):
+        return False
     times = found[np.linspace(0, len(found) - 1, 5).round().astype(int)]
     off = [finder.differs(int(time), tuple(thing.points[time])) for time in times]
     return off.count(False) <= 2
