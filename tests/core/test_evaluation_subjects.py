@@ -163,7 +163,7 @@ def test_networks_load_from_folders_and_run(tmp_path: Path, tokenizer: BertToken
         },
         d_model=32,
         encoder_layers=1,
-        decoder_layers=1,
+        decoder_layers=2,
         encoder_ffn_dim=16,
         decoder_ffn_dim=16,
         encoder_attention_heads=2,

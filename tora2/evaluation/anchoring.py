@@ -104,15 +104,14 @@ class Things:
 
     def leaves_ground(self, points: Array) -> bool:
         """Whether what goes along points [T, 2] leaves the ground, which may move as a whole."""
-        found = np.flatnonzero(np.isfinite(points).all(-1))
-        for begin in found[:: max(1, len(found) // 4)]:
-            for ahead in _AHEAD:
-                if begin + ahead in found:
-                    _, ground = self._flow(self.pictures[begin], self.pictures[begin + ahead])
-                    step = (points[begin + ahead] - points[begin]) * self.scale
-                    if float(np.linalg.norm(step - ground)) > _MOVED * min(1.0, self.scale):
-                        return True
-        return False
+        ground = np.zeros(2, np.float32)
+        apart = []
+        for time, point in enumerate(points):
+            if time:
+                ground = ground + self._flow(self.pictures[time - 1], self.pictures[time])[1]
+            if np.isfinite(point).all():
+                apart.append(point * self.scale - ground)
+        return len(apart) > 1 and bool(np.ptp(np.stack(apart), axis=0).max() > _MOVED)
 
     def centres(self, seen: Sighting) -> Array:
         """Where a thing is by the ground at rest that it hides, from a sighting on, both ways.
