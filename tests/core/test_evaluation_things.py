@@ -104,7 +104,7 @@ def test_a_panned_ground_and_a_small_or_short_video() -> None:
     both = torch.where((disc.float() - 120).abs().amax(-1, keepdim=True) < 3, video, disc)
     on, beside = (measured(both, PATHS[0] + shift).entities["a"] for shift in ((0, 0), (40, 0)))
     assert on.trajectory_error is not None and on.trajectory_error < 0.5
-    # Where the ground moves, what a path begins on is followed: the paper's number, not the thing's.
+    # Where the ground moves, what a path begins on is followed: the paper's number.
     assert beside.trajectory_error is not None and beside.trajectory_error > 20
     assert Things([np.zeros((20, 20, 3), np.uint8)]).seen(0) == []
     assert measured(video[:1], PATHS[0]).entities["a"].trajectory_error is not None
