@@ -116,7 +116,7 @@ JUNK = [
     ("Tora2LoadModel", {"model": "nothing.safetensors"}, "model is 'nothing.safetensors'"),
     ("Tora2LoadModel", {"weight_dtype": "int1"}, "weight_dtype: 'int1' not in ['default'"),
     ("Tora2LoadAdapter", {"adapter": "..\\x"}, "adapter is"),
-    ("Tora2ImportTrajectories", {"text": '{"version": 7}'}, "version is 7, expected at most 1"),
+    ("Tora2ImportTrajectories", {"text": '{"version": 7}'}, "version is 7, expected at most 2"),
     ("Tora2ImportTrajectories", {"text": '{"version": 1, "tracks": 5}'}, "has no key"),
     ("Tora2ImportTrajectories", {"text": "[" * 100_000}, "nested too deeply"),
     ("Tora2ImportTrajectories", {"text": "what?"}, "Tora2ImportTrajectories"),
