@@ -192,6 +192,7 @@ class SpriteBind(Dataset[Clip]):
             points=tracks.points[told],
             visible=tracks.visible[told],
             entity=tracks.entity[told],
+            scale=tracks.scale[told],
         )
 
 
