@@ -144,12 +144,7 @@ def test_presses_of_an_arrow_are_one_step(graph: Graph) -> None:
     assert places(graph.value())[0][0] == moved
 
 
-def test_undo_in_a_fresh_editor_leaves_the_node(
-    graph: Graph, request: pytest.FixtureRequest
-) -> None:
-    if graph.page.evaluate("app.extensionManager.setting.get('Comfy.VueNodes.Enabled')"):
-        reason = "two quick steps took the node away in Nodes 2.0; mended, and yet to be seen there"
-        request.applymarker(pytest.mark.xfail(strict=False, reason=reason))
+def test_undo_in_a_fresh_editor_leaves_the_node(graph: Graph) -> None:
     capture = "app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
     graph.page.evaluate(capture)  # the empty graph, which the host would go back to
     graph.add()

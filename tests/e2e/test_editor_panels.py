@@ -27,7 +27,7 @@ def field(graph: Graph, name: str) -> Any:
 def test_one_name_after_the_other(graph: Graph) -> None:
     graph.add()
     graph.show(TWO)
-    fields = graph.find(".tora2-layers input.tora2-name")
+    fields = graph.find(".tora2-layers input.tora2-name:not(.tora2-track-name)")
     fields.nth(0).click()
     graph.page.keyboard.press("Control+a")
     graph.page.keyboard.type("heron")
@@ -58,7 +58,7 @@ def test_start_tab_end_enter(graph: Graph) -> None:
 def test_what_is_clicked_after_typing_is_clicked(graph: Graph) -> None:
     graph.add()
     graph.show(TWO)
-    name = graph.find(".tora2-layers input.tora2-name").nth(0)
+    name = graph.find(".tora2-layers input.tora2-name:not(.tora2-track-name)").nth(0)
     rows = graph.find(".tora2-layer")
     name.click()
     graph.page.keyboard.type("!")
@@ -102,7 +102,7 @@ def test_a_new_entity_ends_the_track_and_is_named_at_once(graph: Graph) -> None:
 def test_escape_gives_a_name_back_and_composing_is_not_the_end(graph: Graph) -> None:
     graph.add()
     graph.show(TWO)
-    name = graph.find(".tora2-layers input.tora2-name").nth(0)
+    name = graph.find(".tora2-layers input.tora2-name:not(.tora2-track-name)").nth(0)
     name.click()
     graph.page.keyboard.type("never")
     graph.press("Escape")
