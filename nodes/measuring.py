@@ -248,6 +248,8 @@ class Tora2MeasureLikeness(io.ComfyNode):
         subjects: str = NONE,
         encoders: Encoders | None = None,
     ) -> io.NodeOutput:
+        if not entities:
+            raise ValueError("Tora2MeasureLikeness: entities is null, expected at least one")
         given = [e for e in entities.values() if e is not None and e.preview is not None]
         if not given:
             raise ValueError("no entity has pictures, expected at least one with pictures")

@@ -83,7 +83,10 @@ def guarded(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
     def checked(cls: type[io.ComfyNode], *args: Any, **inputs: Any) -> io.NodeOutput:
         schema = node.define_schema()
         for input in schema.inputs:
-            if input.id in inputs and inputs[input.id] is None and not _may_be_none(input):
+            given = inputs.get(input.id, ())
+            # A node that takes lists gets a list of nothing.
+            lacks = given is None or (schema.is_input_list and None in given)
+            if lacks and not _may_be_none(input):
                 raise ValueError(
                     f"{schema.node_id}: {input.id} is null, expected {_expected(input)}"
                 )

@@ -131,20 +131,20 @@ def test_nothing_loaded_is_said_in_words(entities) -> None:
         entities.Tora2EncodeEntity.execute("cat", "auto", 1.0, loaded, image())
 
 
-def test_the_background_is_cut_out(entities, dinos) -> None:
+def test_the_background_is_cut_out(pack, entities, encoders) -> None:
     class Remover:
         def encode_image(self, images: torch.Tensor) -> torch.Tensor:
             mask = torch.zeros(images.shape[:3])
             mask[0, 10:20, 10:20] = 1
             return mask
 
-    loaded, _ = entities.Tora2LoadEncoders.execute("none", "none", clip_vision=dinos[0]).result
+    loaded = tiny(pack, encoders)
     made = entities.Tora2EncodeEntity.execute(
-        "cat", "object", 1.0, loaded, image(2), background_removal=Remover()
+        "cat", "auto", 1.0, loaded, image(2), background_removal=Remover()
     )
     entity, preview, _ = made.result
     assert len(entity.pictures) == 2
-    whole, *_ = entities.Tora2EncodeEntity.execute("cat", "object", 1.0, loaded, image(2)).result
+    whole, *_ = entities.Tora2EncodeEntity.execute("cat", "auto", 1.0, loaded, image(2)).result
     cut, same = (
         torch.equal(a.semantic, b.semantic)
         for a, b in zip(entity.pictures, whole.pictures, strict=True)
