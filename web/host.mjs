@@ -335,6 +335,12 @@ function followGraph() {
   for (const notice of notices) notice.update();
 }
 
+/** A widget that grew needs a node that holds it. @param {LGraphNode} node */
+function makeRoom(node) {
+  const [, needed] = node.computeSize();
+  if (node.size[1] < needed) node.setSize([node.size[0], needed]);
+}
+
 /** What binding nodes say of their wiring. @type {Set<ReturnType<typeof createNotice>>} */
 const notices = new Set();
 

@@ -1,6 +1,7 @@
 """A video that is tracked on the real server opens in the editor, and is measured by its paths."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ def prompt(base: Path) -> dict[str, Any]:
 
 
 def test_a_tracked_video_opens_in_the_editor(server: Any, graph: Graph) -> None:
-    run = server.run(prompt(server.base))
+    with ThreadPoolExecutor(1) as other:  # the browser's loop runs in this thread
+        run = other.submit(server.run, prompt(server.base)).result()
     assert run.outcome == "execution_success", run.messages[-1]
     said = {m["node"]: m["output"] for m in run.of("executed")}
     text = said["measure"]["text"]
