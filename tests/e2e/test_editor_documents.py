@@ -36,7 +36,7 @@ def test_junk_is_said_kept_and_harmless(graph: Graph, name: str) -> None:
 
 
 def test_a_newer_document_is_shown_and_left_alone(graph: Graph) -> None:
-    newer = {**DOCUMENT, "version": 3, "camera": {"zoom": 1.5}}
+    newer = {**DOCUMENT, "version": 3, "lens": {"zoom": 1.5}}
     graph.add()
     graph.show(newer)
     assert "3" in graph.find(".tora2-banner").inner_text()
