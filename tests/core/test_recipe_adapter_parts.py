@@ -360,7 +360,8 @@ def test_colours_are_followed_entity_by_entity() -> None:
     frames[:, 4:10, 4:10] = torch.tensor([1.0, 0, 0])
     frames[:, 20:26, 12:18] = torch.tensor([0, 0, 1.0])
     [tracks] = tracks_of(replace(clips(1, 3)), (32, 32))
-    tracks = replace(tracks, points=tracks.points[:, :2], visible=tracks.visible[:, :2], frames=2)
+    two = {name: getattr(tracks, name)[:, :2] for name in ("points", "visible", "scale")}
+    tracks = replace(tracks, frames=2, **two)
     found = followed(frames, tracks, [2 / 3, None, 0.0])
     assert found[0, 0].tolist() == [15, 23] and found[2, 1].tolist() == [7, 7]
     assert bool(found[1].isnan().all())

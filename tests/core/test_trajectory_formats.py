@@ -285,8 +285,8 @@ def test_tora_files_appear_all_or_none(tmp_path: Path, monkeypatch: pytest.Monke
 def test_save_refuses_unknown_formats(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"extension is '.xml', expected one of .json, .npz"):
         save(DOCUMENT, tmp_path / "a.xml")
-    with pytest.raises(ValueError, match="format is 'svg', expected one of document, points"):
-        save(DOCUMENT, tmp_path / "a.json", "svg")
+    with pytest.raises(ValueError, match="format is 'dxf', expected one of document, points"):
+        save(DOCUMENT, tmp_path / "a.json", "dxf")
     with pytest.raises(FileNotFoundError, match="cannot write"):
         save(DOCUMENT, tmp_path / "absent" / "a.json")
     for format in FORMATS:

@@ -74,11 +74,11 @@ function fields(store, t, forced, openMotion) {
       ),
     );
   result.push(
+    waiting(store, t, "before", disabled),
     number(t("start"), first.start, 0, doc.frames - 1, 1, (v) => edge("start", v), {
       disabled,
       title: `${t("start")}: ${seconds(doc, first.start)}`,
     }),
-    waiting(store, t, "before", disabled),
     number(t("end"), first.end, 0, doc.frames - 1, 1, (v) => edge("end", v), {
       disabled,
       title: `${t("end")}: ${seconds(doc, first.end)}`,
