@@ -48,7 +48,7 @@ def test_start_tab_end_enter(graph: Graph) -> None:
     graph.page.keyboard.press("Control+a")
     graph.page.keyboard.type("8")
     graph.page.keyboard.press("Tab")
-    assert focused(graph) == "End"
+    assert focused(graph).startswith("End")
     graph.page.keyboard.type("40")
     graph.press("Enter")
     (track,) = graph.value()["tracks"]
