@@ -90,10 +90,20 @@ def guarded(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
                 raise ValueError(
                     f"{schema.node_id}: {input.id} is null, expected {_expected(input)}"
                 )
+            if isinstance(given, bool | int | float | str) and not _may_be_plain(input):
+                raise ValueError(
+                    f"{schema.node_id}: {input.id} is {fields.show(given)}, "
+                    f"expected {_expected(input)}"
+                )
         return execute(cls, *args, **inputs)
 
     node.execute = classmethod(checked)  # type: ignore[method-assign,assignment]
     return node
+
+
+def _may_be_plain(input: Any) -> bool:
+    """Whether a plain value of the API, which the host passes on, is one of an input's values."""
+    return isinstance(input, io.WidgetInput) or input.get_io_type() == "*"
 
 
 def _may_be_none(input: Any) -> bool:

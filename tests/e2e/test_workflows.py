@@ -142,6 +142,8 @@ def test_interrupt_while_binding(server: Any) -> None:
     bind = next(k for k, v in prompt.items() if v["class_type"] == "Tora2Bind")
     given = prompt[editor]["inputs"]["document"]
     given |= {"width": 256, "height": 256, "frames": 129}
+    latent = next(n for n in prompt.values() if n["class_type"] == "EmptyHunyuanLatentVideo")
+    latent["inputs"] |= {"width": 256, "height": 256, "length": 129}
     for track in given["tracks"]:
         track["end"] = 128
     interrupted(
