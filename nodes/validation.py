@@ -90,6 +90,8 @@ def guarded(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
                 raise ValueError(
                     f"{schema.node_id}: {input.id} is null, expected {_expected(input)}"
                 )
+        for input in schema.inputs:
+            given = inputs.get(input.id)
             if isinstance(given, bool | int | float | str) and not _may_be_plain(input):
                 raise ValueError(
                     f"{schema.node_id}: {input.id} is {fields.show(given)}, "
