@@ -84,8 +84,9 @@ def guarded(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
         schema = node.define_schema()
         for input in schema.inputs:
             given = inputs.get(input.id, ())
-            # A node that takes lists gets a list of nothing.
-            lacks = given is None or (schema.is_input_list and None in given)
+            # A node that takes lists gets a list of nothing, one that takes several gets none.
+            lacks = given is None or (isinstance(given, dict) and not given and not input.optional)
+            lacks = lacks or (schema.is_input_list and None in given)
             if lacks and not _may_be_none(input):
                 raise ValueError(
                     f"{schema.node_id}: {input.id} is null, expected {_expected(input)}"
