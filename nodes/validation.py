@@ -82,15 +82,19 @@ def guarded(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
     @wraps(execute)
     def checked(cls: type[io.ComfyNode], *args: Any, **inputs: Any) -> io.NodeOutput:
         schema = node.define_schema()
+
+        def absent(input: Any) -> ValueError:
+            return ValueError(f"{schema.node_id}: {input.id} is null, expected {_expected(input)}")
+
         for input in schema.inputs:
             given = inputs.get(input.id, ())
-            # A node that takes lists gets a list of nothing, one that takes several gets none.
-            lacks = given is None or (isinstance(given, dict) and not given and not input.optional)
-            lacks = lacks or (schema.is_input_list and None in given)
+            # A node that takes lists gets a list of nothing.
+            lacks = given is None or (schema.is_input_list and None in given)
             if lacks and not _may_be_none(input):
-                raise ValueError(
-                    f"{schema.node_id}: {input.id} is null, expected {_expected(input)}"
-                )
+                raise absent(input)
+        for input in schema.inputs:
+            if inputs.get(input.id) == {} and not input.optional:
+                raise absent(input)
         for input in schema.inputs:
             given = inputs.get(input.id)
             if isinstance(given, bool | int | float | str) and not _may_be_plain(input):
