@@ -97,7 +97,9 @@ def guarded(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
                 raise absent(input)
         for input in schema.inputs:
             given = inputs.get(input.id)
-            if isinstance(given, bool | int | float | str) and not _may_be_plain(input):
+            # The host passes on a plain value of the API where a link belongs.
+            picture = isinstance(input, io.Image.Input | io.Mask.Input)
+            if picture and isinstance(given, bool | int | float | str):
                 raise ValueError(
                     f"{schema.node_id}: {input.id} is {fields.show(given)}, "
                     f"expected {_expected(input)}"
@@ -106,11 +108,6 @@ def guarded(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
 
     node.execute = classmethod(checked)  # type: ignore[method-assign,assignment]
     return node
-
-
-def _may_be_plain(input: Any) -> bool:
-    """Whether a plain value of the API, which the host passes on, is one of an input's values."""
-    return isinstance(input, io.WidgetInput) or input.get_io_type() == "*"
 
 
 def _may_be_none(input: Any) -> bool:
