@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data.spritebind.sprites import SHAPES, TEXTURES, Sprite, paint
-from .metrics.colour import hue_gap, hue_saturation_value
+from .metrics.colour import hue_gap, hue_saturation_value, is_colored
 
-_SATURATION, _VALUE, _HUE_REACH = 0.45, 0.2, 0.09
+_HUE_REACH = 0.09
 _FEWEST_PIXELS = 60
 _SIDE, _REACH = 40, 1.1  # cells of the patch; half its width in roots of the area
 _TURNS = tuple(math.radians(turn) for turn in range(-24, 25, 6))
@@ -49,7 +49,7 @@ def area_of(frames: Tensor, hue: float) -> Tensor:
 def colour_mask(frame: Tensor, hue: float) -> Tensor:
     """Pixels [..., H, W] bool of frames [..., H, W, 3] in [0, 1], saturated and near a hue."""
     at, saturation, value = hue_saturation_value(frame)
-    return (saturation > _SATURATION) & (value > _VALUE) & (hue_gap(at, hue) < _HUE_REACH)
+    return is_colored(saturation, value) & (hue_gap(at, hue) < _HUE_REACH)
 
 
 def look(frame: Tensor, hue: float) -> Look | None:

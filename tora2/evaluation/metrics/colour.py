@@ -39,11 +39,16 @@ def dominant_hue(picture: Tensor) -> float:
         ValueError: if fewer than ten pixels are saturated.
     """
     hue, saturation, value = hue_saturation_value(picture.movedim(0, -1).float() / 255)
-    colored = (saturation > _SATURATION) & (value > _VALUE)
+    colored = is_colored(saturation, value)
     if int(colored.sum()) < _FEWEST_PIXELS:
         raise ValueError("the picture has no saturated colour to follow")
     angle = hue[colored] * 2 * math.pi
     return float(torch.atan2(angle.sin().mean(), angle.cos().mean()) / (2 * math.pi)) % 1.0
+
+
+def is_colored(saturation: Tensor, value: Tensor) -> Tensor:
+    """Whether pixels of these saturations and values are a thing's and not the background's."""
+    return (saturation > _SATURATION) & (value > _VALUE)
 
 
 def hue_gap(a: Tensor, b: Tensor | float) -> Tensor:
@@ -56,7 +61,7 @@ def _owner(frames: Tensor, hues: list[float]) -> Tensor:
     hue, saturation, value = hue_saturation_value(frames)
     gaps = torch.stack([hue_gap(hue, h) for h in hues])
     nearest, owner = gaps.min(0)
-    colored = (saturation > _SATURATION) & (value > _VALUE) & (nearest < _HUE_REACH)
+    colored = is_colored(saturation, value) & (nearest < _HUE_REACH)
     return torch.where(colored, owner, -1)
 
 
