@@ -158,7 +158,9 @@ def test_an_instruction_model_runs_and_its_answer_is_read(
     with pytest.raises(ValueError, match="the instruction model answered"):
         stage(candidate)
     said = '{"subject": ["red ball"], "object": []}'
-    monkeypatch.setattr(stage.extractor, "answer", lambda prompt: said if CAPTION in prompt else "")
+    monkeypatch.setattr(
+        stage.extractor.chat, "answer", lambda prompt: said if CAPTION in prompt else ""
+    )
     with pytest.raises(ValueError, match="expected JSON"):
         stage(candidate)
     (dropped,) = stage(replace(candidate, caption=CAPTION))

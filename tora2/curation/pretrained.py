@@ -140,6 +140,46 @@ def load_part(kind: Any, folder: Path, expected: str) -> Any:
         )
 
 
+class Chat:
+    """A model that answers messages; loads it when it is made.
+
+    Args:
+        words, model: classes of transformers: a tokenizer or processor, and a generating model.
+        folder, expected, device: as `load_model` takes them.
+        most_tokens: of an answer.
+
+    Raises:
+        ValueError: if it cannot be loaded or has no chat template.
+    """
+
+    def __init__(
+        self, words: Any, model: Any, folder: Path, expected: str, device: str, most_tokens: int
+    ) -> None:
+        self.words: Any = load_part(words, folder, expected)
+        if getattr(self.words, "chat_template", None) is None:
+            raise ValueError(f"{folder} has no chat template, expected {expected}")
+        self.model = load_model(model, folder, expected, device, "auto")
+        self.most_tokens = most_tokens
+
+    def answer(self, content: Any) -> str:
+        """What the model says to one message, a text or parts of one, by its most likely words."""
+        import torch
+
+        inputs = self.words.apply_chat_template(
+            [{"role": "user", "content": content}],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        ).to(self.model.device)
+        with torch.inference_mode():
+            tokens = self.model.generate(**inputs, max_new_tokens=self.most_tokens, do_sample=False)
+        said: str = self.words.batch_decode(
+            tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+        )[0]
+        return said
+
+
 def memory(*folders: Path | None) -> int:
     """Bytes that a worker with the weights in these folders takes, about."""
     files = (file for folder in folders if folder for file in folder.glob("*.safetensors"))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...fields import show
-from ..pretrained import Published, load_model, load_part
+from ..pretrained import Chat, Published
 from .words import ROLES, Named
 
 INSTRUCT = Published("Qwen2.5-7B-Instruct", "Qwen/Qwen2.5-7B-Instruct", "15.2 GB", "Apache-2.0")
@@ -38,11 +38,9 @@ class InstructNouns:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         folder = INSTRUCT.folder(path)
-        self.tokenizer: Any = load_part(AutoTokenizer, folder, _EXPECTED)
-        if getattr(self.tokenizer, "chat_template", None) is None:
-            raise ValueError(f"{folder} has no chat template, expected {_EXPECTED}")
-        self.model = load_model(AutoModelForCausalLM, folder, _EXPECTED, device, "auto")
-        self.most_tokens = most_tokens
+        self.chat = Chat(
+            AutoTokenizer, AutoModelForCausalLM, folder, _EXPECTED, device, most_tokens
+        )
 
     def named(self, caption: str) -> tuple[Named, ...]:
         """The nouns of a caption.
@@ -50,24 +48,7 @@ class InstructNouns:
         Raises:
             ValueError: if the model's answer holds no such JSON.
         """
-        return parse_answer(self.answer(_PROMPT + caption[:_LONGEST]))
-
-    def answer(self, prompt: str) -> str:
-        """What the model says, by its most likely words."""
-        import torch
-
-        inputs = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}],
-            add_generation_prompt=True,
-            return_dict=True,
-            return_tensors="pt",
-        ).to(self.model.device)
-        with torch.inference_mode():
-            tokens = self.model.generate(**inputs, max_new_tokens=self.most_tokens, do_sample=False)
-        said: str = self.tokenizer.decode(
-            tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
-        )
-        return said
+        return parse_answer(self.chat.answer(_PROMPT + caption[:_LONGEST]))
 
 
 def parse_answer(answer: str) -> tuple[Named, ...]:

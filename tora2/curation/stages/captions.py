@@ -6,7 +6,7 @@ from typing import Any
 
 from ..candidate import Candidate
 from ..moments import moments
-from ..pretrained import Published, load_model, load_part
+from ..pretrained import Chat, Published
 
 CAPTIONER = Published(
     "Qwen2.5-VL-7B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct", "16.6 GB", "Apache-2.0"
@@ -33,11 +33,9 @@ class Captioner:
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         folder = CAPTIONER.folder(path)
-        self.processor: Any = load_part(AutoProcessor, folder, _EXPECTED)
-        if getattr(self.processor, "chat_template", None) is None:
-            raise ValueError(f"{folder} has no chat template, expected {_EXPECTED}")
-        self.model = load_model(AutoModelForImageTextToText, folder, _EXPECTED, device, "auto")
-        self.most_tokens = most_tokens
+        self.chat = Chat(
+            AutoProcessor, AutoModelForImageTextToText, folder, _EXPECTED, device, most_tokens
+        )
 
     def caption(self, candidate: Candidate) -> str:
         """What eight frames of a clip show, on one line; empty where the model says nothing."""
@@ -49,16 +47,5 @@ class Captioner:
             {"type": "image", "image": picture} for picture in pictures
         ]
         content.append({"type": "text", "text": _PROMPT})
-        inputs = self.processor.apply_chat_template(
-            [{"role": "user", "content": content}],
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
-            return_tensors="pt",
-        ).to(self.model.device)
-        with torch.inference_mode():
-            tokens = self.model.generate(**inputs, max_new_tokens=self.most_tokens, do_sample=False)
-        said = self.processor.batch_decode(
-            tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
-        )[0]
+        said = self.chat.answer(content)
         return " ".join("".join(c if c.isprintable() else " " for c in said).split())
