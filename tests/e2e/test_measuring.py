@@ -7,6 +7,7 @@ from typing import Any
 
 import discs
 import numpy as np
+import pytest
 from editor_page import Graph, drop, places
 from PIL import Image
 
@@ -42,15 +43,20 @@ def prompt(base: Path) -> dict[str, Any]:
     return nodes
 
 
-def test_a_tracked_video_opens_in_the_editor(server: Any, graph: Graph) -> None:
+@pytest.fixture(scope="module")
+def tracked(server: Any) -> Any:
+    """What the server ran, once for both renderers: it would not run the same prompt again."""
     with ThreadPoolExecutor(1) as other:  # the browser's loop runs in this thread
-        run = other.submit(server.run, prompt(server.base)).result()
-    assert run.outcome == "execution_success", run.messages[-1]
-    said = {m["node"]: m["output"] for m in run.of("executed")}
+        return other.submit(server.run, prompt(server.base)).result()
+
+
+def test_a_tracked_video_opens_in_the_editor(server: Any, tracked: Any, graph: Graph) -> None:
+    assert tracked.outcome == "execution_success", tracked.messages[-1]
+    said = {m["node"]: m["output"] for m in tracked.of("executed")}
     text = said["measure"]["text"]
     text = text if isinstance(text, str) else text[0]
     assert "TrajError" in text and "lucas_kanade" in text
-    (file,) = server.files(run)["write"]
+    (file,) = server.files(tracked)["write"]
     written = json.loads(file.read_text())
     graph.add()
     drop(graph, "tracked.json", "application/json", file.read_bytes())
