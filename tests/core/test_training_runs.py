@@ -276,6 +276,22 @@ def test_an_unwritable_output_is_found_first(
     assert "run" in refused(capsys, path, "ablation")
 
 
+def test_an_arm_that_was_measured_is_read_and_not_built_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path)
+    path = tmp_path / "a.yaml"
+    text = f"base: c.yaml\noutput: {tmp_path / 'arms'}\nsplits: [heldout]\nclips: 1\nsteps: 1\n"
+    path.write_text(text + "arms: {a: {}}\n")
+    assert main(["ablation", str(path)]) == 0
+    table = (tmp_path / "arms" / "table.md").read_text()
+    monkeypatch.setattr("tora2.training.ablation.train", None)
+    assert main(["ablation", str(path)]) == 0
+    assert (tmp_path / "arms" / "table.md").read_text() == table
+    path.write_text(text + "arms: {a: {adapter: {binder: none}}}\n")
+    assert "another configuration" in refused(capsys, path, "ablation")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +18,7 @@ from ..files import atomic_path
 from ..pipeline import Tora2Pipeline
 from ..settings import Within, changed, load
 from .curves import check_plotting
-from .folder import held
+from .folder import held, run_folder
 from .recipes.tiny import TrainConfig, check, load_config, train
 
 log = logging.getLogger(__name__)
@@ -123,12 +123,11 @@ def _measured(config: AblationConfig, arm: TrainConfig) -> dict[str, BindingRepo
     """The reports of an arm by split: as they were written earlier, or trained and measured now."""
     settings = {"clips": config.clips, "steps": config.steps, "splits": list(config.splits)}
     kept = Path(arm.output) / MEASURED
-    model = train(arm)
-    if kept.exists():
-        known = read_json(kept)
-        if known.get("settings") == settings:
-            return {split: BindingReport(**known["reports"][split]) for split in config.splits}
-    pipeline = Tora2Pipeline.from_pretrained(model)
+    with run_folder(arm.output, asdict(arm)):  # refuses the figures of another configuration
+        known = read_json(kept) if kept.exists() else {}
+    if known.get("settings") == settings:
+        return {split: BindingReport(**known["reports"][split]) for split in config.splits}
+    pipeline = Tora2Pipeline.from_pretrained(train(arm))
     reports = {
         split: evaluate_binding(
             pipeline, SpriteBind(arm.data, 0, split), config.clips, steps=config.steps
