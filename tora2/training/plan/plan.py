@@ -11,6 +11,7 @@ from ..recipes.adapter.config import AdapterTraining
 from ..recipes.adapter.config import load_config as load_adapter
 from ..recipes.tiny.config import TrainConfig
 from ..recipes.tiny.config import load_config as load_tiny
+from ..recipes.tiny.source import training_clips
 from .advice import Advice, Case, advise
 from .cards import Cards
 from .measure import clip_bytes, clips_in, sizes_of, tiny_stage
@@ -108,14 +109,15 @@ def plan_tiny(config: TrainConfig, cards: Cards, path: str = "") -> Plan:
     """Plan the bundled model's run, which is one process's.
 
     Raises:
-        ValueError: if there are several GPUs.
+        ValueError: if there are several GPUs, or shards that cannot be read.
     """
     if cards.count > 1:
         raise ValueError(f"this recipe trains in one process, expected no {cards.count} GPUs")
+    _, clips = training_clips(config)
     stage = tiny_stage(config)
     held = {"encoded clips": stage.peaks.clips // stage.clips}
     stages = (on_cards(stage, cards, True, config.optimization.accumulate),)
-    return Plan(path, (), cards, stages, (), held, config.pool)
+    return Plan(path, (), cards, stages, (), held, clips)
 
 
 def plan_adapter(
