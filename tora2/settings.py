@@ -183,6 +183,9 @@ def _value(kind: Any, value: Any, where: str) -> Any:
             if not isinstance(key, str):
                 raise ValueError(f"key {where!r} has the key {show(key)}; expected a text")
         return value
+    bounded = [option for option in inner if get_origin(option) is Annotated]
+    if bounded:  # `Annotated[…] | None`
+        return None if value is None else _value(bounded[0], value, where)
     allowed = inner or (kind,)
     if any(type(value) is option for option in allowed):
         return _plain(value, where)

@@ -1,6 +1,8 @@
 """Small networks and videos on which the public evaluators were run, made again from seeds."""
 
+import json
 import zlib
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,12 +10,21 @@ import discs
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import SamConfig, SamModel, ViTConfig, ViTModel
+from transformers import CLIPConfig, CLIPModel, SamConfig, SamModel, ViTConfig, ViTModel
 
 HEIGHT, WIDTH, FRAMES = 96, 130, 6
 WORDS = ("hot dog", "woman", "red dog")
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", "hot", "dog", "woman", "red", "##s"]
 BOXES = 12
+CAPTIONS = (
+    "a woman and a red dog",
+    "  The WOMAN\u2019s dog isn\u2019t 42 years old &amp; \u201cruns\u201d: caf\u00e9,\n\tdog!! ",
+    "the red dog and the woman, " * 20,
+)
+MERGES = (
+    "t h,th e</w>,d o,do g</w>,a n,an d</w>,a n</w>,w o,wo m,wom an</w>,r e,re d</w>,l d</w>,r u,"
+    "ru n,run s</w>,' s</w>,! !</w>,y e,o ld</w>"
+).split(",")
 _SAM = {"hidden_size": 32, "num_attention_heads": 2}
 
 
@@ -80,6 +91,40 @@ def dino() -> ViTModel:
         layer_norm_eps=1e-6,
     )
     return filled(ViTModel(config, add_pooling_layer=False))
+
+
+def clip() -> CLIPModel:
+    """CLIP's two encoders, of 224x224 pixels and 77 tokens of `write_words`."""
+    words = len(pieces())
+    parts = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
+    ends = {"bos_token_id": words - 2, "eos_token_id": words - 1}
+    text = {**parts, **ends, "hidden_size": 32, "vocab_size": words}
+    vision = {**parts, "hidden_size": 128, "intermediate_size": 512, "patch_size": 32}
+    return filled(CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=16)))
+
+
+def pieces() -> list[str]:
+    """What CLIP's tokenizer knows: bytes, bytes at the end of a word, and merges of them."""
+    known = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    rest = [byte for byte in range(256) if byte not in known]
+    letters = [chr(byte) for byte in known] + [chr(256 + place) for place in range(len(rest))]
+    merged = [merge.replace(" ", "") for merge in MERGES]
+    ends = ["<|startoftext|>", "<|endoftext|>"]
+    return [*letters, *(letter + "</w>" for letter in letters), *merged, *ends]
+
+
+def write_words(folder: Path) -> None:
+    """The files of transformers' tokenizer of CLIP."""
+    numbers = {piece: number for number, piece in enumerate(pieces())}
+    (folder / "vocab.json").write_text(json.dumps(numbers))
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *MERGES, ""]))
+
+
+def real_video() -> Tensor:
+    """uint8 [3, H', W', 3]: frames of another video, upright rather than wide, and ever lighter."""
+    paths = [discs.straight((40, 30), (30, 120), 3), discs.straight((70, 120), (60, 40), 3)]
+    light = torch.tensor([0.9, 0.3, 0.0])[:, None, None, None]
+    return (255 - light * discs.video(paths, (151, 98), 25.0)).byte()
 
 
 def detections() -> tuple[Tensor, Tensor]:

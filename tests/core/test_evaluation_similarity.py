@@ -1,21 +1,28 @@
-"""Text-S, Vid-S, Subj-S, Face-S and Dync-D: transformers' own numbers, and worked-out cases."""
+"""Text-S, Vid-S, Subj-S, Face-S and Dync-D: the public evaluators' numbers, and worked-out cases.
+
+MSRVTT-Personalization's own numbers of CLIP are recorded, those of others in
+`test_evaluation_subjects.py`.
+"""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import small_evaluators as small
 import torch
 from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
-from tora2.evaluation.clip import Clip, reference_frames
+from tora2.evaluation.clip import Clip, cleaned, reference_frames
 from tora2.evaluation.metrics.dynamic_degree import is_dynamic
 from tora2.evaluation.metrics.subject_similarity import best_boxes, subject_similarity, tag_scores
 from tora2.evaluation.metrics.text_similarity import text_similarity
 from tora2.evaluation.metrics.video_similarity import video_similarity
 
 LENGTH = 8
+FILE = Path(__file__).parents[1] / "fixtures" / "msrvtt_evaluators.json"
+RECORDED = json.loads(FILE.read_text())["clip"]
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +64,34 @@ def frames() -> torch.Tensor:
     coarse = torch.rand(5, 3, 6, 9, generator=generator)
     fine = torch.nn.functional.interpolate(coarse, (60, 90), mode="bilinear")
     return (fine * 255).byte().movedim(1, -1)
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    """The networks of which MSRVTT-Personalization's numbers are recorded."""
+    folder = tmp_path_factory.mktemp("theirs")
+    small.write_words(folder)
+    small.clip().save_pretrained(folder)
+    return Clip.from_folder(folder)
+
+
+def test_text_s_is_the_evaluators(theirs: Clip) -> None:
+    video = theirs.frames(small.video())
+    for caption, tokens, expected in zip(
+        small.CAPTIONS, RECORDED["tokens"], RECORDED["text"], strict=True
+    ):
+        read = theirs.tokenizer(cleaned(caption), truncation=True, max_length=77)
+        assert read["input_ids"] == tokens
+        assert text_similarity(theirs.text(caption), video) == pytest.approx(expected, abs=1e-6)
+
+
+def test_vid_s_is_the_evaluators(theirs: Clip) -> None:
+    video, real = small.video(), small.real_video()
+    found = video_similarity(theirs.frames(video), theirs.frames(real))
+    assert found == pytest.approx(RECORDED["video"], abs=1e-6)
+    for seen, (mean, std) in zip(theirs.pixels(video), RECORDED["pixels"], strict=True):
+        assert float(seen.mean()) == pytest.approx(mean, abs=1e-6)
+        assert float(seen.std()) == pytest.approx(std, abs=1e-6)
 
 
 def test_text_s_is_transformers_own(folder: Path, clip: Clip, frames: torch.Tensor) -> None:

@@ -106,6 +106,8 @@ def test_it_goes_on_where_it_was(work: Path, monkeypatch: pytest.MonkeyPatch) ->
         ({"weights": {"vgg": "x"}}, "'vgg'; expected one of clip"),
         ({"tracker": "tapir"}, "'tapir'; expected one of colour"),
         ({"more": 1}, "'more' is unknown"),
+        ({"cases": [{"kind": "scenes", "folder": "x", "most": 0}]}, "expected"),
+        ({"cases": [{"kind": "spritebind", "folder": "x", "split": "y"}]}, "split 'y' is unknown"),
     ],
 )
 def test_other_configurations_are_one_sentence(
@@ -114,6 +116,54 @@ def test_other_configurations_are_one_sentence(
     assert main(["evaluate", str(config(work, **changes))]) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert words in said
+
+
+def test_a_model_makes_its_videos_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SpriteBind's cases: the bundled model, and the drawn videos that show how exact all is."""
+    sprites = {"kind": "spritebind", "folder": str(tmp_path / "sprites"), "most": 2}
+    changes = {
+        "cases": [sprites],
+        "systems": [
+            {"name": "bundled", "model": "tiny", "steps": 1, "guidance": 1},
+            {"name": "drawn", "videos": sprites["folder"]},
+        ],
+        "metrics": ["trajectory", "binding"],
+        "tracker": "colour",
+        "output": str(tmp_path / "out"),
+    }
+    file = config(tmp_path, **changes)
+    whole = suite.write_video
+
+    def ended(video: Path, *rest: Any) -> None:
+        if video.stem.endswith("1"):
+            raise KeyboardInterrupt
+        whole(video, *rest)
+
+    monkeypatch.setattr(suite, "write_video", ended)
+    with pytest.raises(KeyboardInterrupt):
+        suite.run_suite(file)
+    made = tmp_path / "out" / "videos" / "bundled"
+    assert [video.name for video in made.glob("*.mp4")] == ["heldout-1-0000.mp4"]
+    first = (made / "heldout-1-0000.mp4").stat().st_mtime_ns
+    monkeypatch.setattr(suite, "write_video", whole)
+    assert main(["evaluate", str(file)]) == 0
+    assert (made / "heldout-1-0000.mp4").stat().st_mtime_ns == first
+    assert "by colour (Tora2, Apache-2.0) at 96x96" in capsys.readouterr().out
+    from tora2.pipeline import Tora2Pipeline
+
+    monkeypatch.delattr(Tora2Pipeline, "from_pretrained")
+    found = suite.run_suite(file)  # nothing is left to be made
+    drawn, bundled = (found["systems"][name]["things"] for name in ("drawn", "bundled"))
+    assert drawn["trajectory"]["mean"] < 1 and drawn["binding"] == {
+        "mean": pytest.approx(1, abs=0.02),
+        "cases": 2,
+    }
+    assert bundled["trajectory"]["cases"] == 2 and 0 <= bundled["binding"]["mean"] <= 1
+    assert "paths" not in found["cases"]["heldout-1-0000"]["systems"]["drawn"]["figures"]
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("<svg viewBox='0 0 96 96'") == 4 and "class='measured'" in page
 
 
 def test_prepared_folders_of_msrvtt_personalization(tmp_path: Path) -> None:

@@ -46,11 +46,12 @@ def _suite(arguments: argparse.Namespace) -> int:
     output = Path(load(SuiteConfig, arguments.config).output)
     with tqdm(desc="measuring", unit="video") as bar:
 
-        def done(name: str) -> None:
+        def show(name: str, done: int, total: int) -> None:
+            bar.total = total
             bar.set_postfix_str(name, refresh=False)
-            bar.update()
+            bar.update(done - bar.n)
 
-        content = run_suite(arguments.config, done)
+        content = run_suite(arguments.config, show)
     if arguments.json:
         print(json.dumps(content, indent=2))
     else:

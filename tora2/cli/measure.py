@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..evaluation.measuring import TrajectoryReport
     from ..trajectory import TrajectoryDocument
 
-_METRICS = ("trajectory", "text", "video", "subject", "face", "dynamic")
+_METRICS = ("trajectory", "text", "video", "subject", "face", "dynamic", "binding")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,7 +32,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default="trajectory",
         metavar="NAME,…",
         help="what to measure: trajectory (TrajError, the default), text (Text-S), video (Vid-S), "
-        "subject (Subj-S), face (Face-S), dynamic (Dync-D)",
+        "subject (Subj-S), face (Face-S), dynamic (Dync-D), binding (the share of points at which "
+        "the colour is the entity's own)",
     )
     add_tracker(parser)
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from .pixels import CLIP, middle_square, normalised, resized
 
 _BATCH = 16
+_CURLED, _STRAIGHT = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f", "'" * 4 + '"' * 4
 _EXPECTED = "expected a folder of CLIP such as openai/clip-vit-large-patch14 (the paper's ViT-L/14)"
 
 
@@ -57,6 +59,7 @@ class Clip:
     def text(self, caption: str) -> Tensor:
         """[D] of a caption, which is cut to the length that CLIP reads."""
         length = self.model.config.text_config.max_position_embeddings
+        caption = cleaned(caption)
         tokens = self.tokenizer(caption, truncation=True, max_length=length, return_tensors="pt")
         tokens = {name: part.to(self.model.device) for name, part in tokens.items()}
         pooled = self.model.text_model(**tokens).pooler_output
@@ -78,6 +81,15 @@ class Clip:
         size = self.model.config.vision_config.image_size
         squares = (middle_square(frame.movedim(-1, 0)) for frame in frames)
         return torch.stack([normalised(resized(one, (size, size)), CLIP) for one in squares])
+
+
+def cleaned(caption: str) -> str:
+    """A caption as CLIP's own tokenizer reads it: with straight quotes, and no HTML entities.
+
+    transformers' tokenizer leaves both as they are, and its numbers would be others.
+    """
+    straight = caption.translate(str.maketrans(_CURLED, _STRAIGHT))
+    return html.unescape(html.unescape(straight)).strip()
 
 
 def reference_frames(frames: Tensor) -> Tensor:

@@ -124,9 +124,7 @@ def measure_trajectories(
     if not document.tracks:
         raise ValueError("the scene has no tracks, expected at least one path to measure against")
     count, height, width, _ = frames.shape
-    requested = stretched(sample(document), count, (height, width))
-    inside = (requested.points >= 0) & (requested.points <= torch.tensor([width, height]))
-    counted = requested.visible & inside.all(-1)
+    requested, counted = asked(document, count, (height, width))
     rows = counted.any(1).nonzero().flatten().tolist()
     queries = []
     for row in rows:
@@ -173,6 +171,22 @@ def measure_trajectories(
         licence=tracker.licence,
         resolution=followed.resolution,
     )
+
+
+def asked(
+    document: TrajectoryDocument, frames: int, size: tuple[int, int]
+) -> tuple[Tracks, Tensor]:
+    """The paths on a video of T frames, and [N, T] bool where they are visible and within it.
+
+    Args:
+        document: the paths.
+        frames: T.
+        size: (height, width) of the video in pixels.
+    """
+    height, width = size
+    requested = stretched(sample(document), frames, size)
+    inside = (requested.points >= 0) & (requested.points <= torch.tensor([width, height]))
+    return requested, requested.visible & inside.all(-1)
 
 
 def _things(

@@ -13,6 +13,7 @@ from torch import Tensor
 from . import summary
 from .cases import Case, Subject, pictures_of, real_frames, words
 from .clip import Clip
+from .colours import bind_shares
 from .dynamics import dynamic_degree
 from .faces import Faces
 from .measuring import TrajectoryReport, measure_trajectories
@@ -29,8 +30,9 @@ METRICS = {
     "subject": "Subj-S",
     "face": "Face-S",
     "dynamic": "Dync-D",
+    "binding": "Bind accuracy",
 }
-"""The paper's names, and the benchmark's for the last one."""
+"""The paper's names, the benchmark's Dync-D, and the bundled model's bind accuracy."""
 
 KEYS = {
     "trajectory": "trajectory_error",
@@ -39,6 +41,7 @@ KEYS = {
     "subject": "subject_similarity",
     "face": "face_similarity",
     "dynamic": "dynamic_degree",
+    "binding": "bind_accuracy",
 }
 
 
@@ -157,6 +160,8 @@ class Scorer:
             return {KEYS[metric]: video_similarity(self._seen(frames), references)}
         if metric == "dynamic":
             return {KEYS[metric]: float(dynamic_degree(frames, fps, self.raft))}
+        if metric == "binding":
+            return _binding(frames, case)
         return self._subject(frames, case) if metric == "subject" else self._face(frames, case)
 
     def _seen(self, frames: Tensor) -> Tensor:
@@ -200,6 +205,18 @@ class Scorer:
         return {KEYS["face"]: self.faces.similarity(frames, references)}
 
 
+def _binding(frames: Tensor, case: Case) -> dict[str, Any]:
+    """Bind accuracy, of all points and of each entity's."""
+    if case.document is None:
+        raise ValueError("the case has no paths, expected some for the bind accuracy")
+    found = bind_shares(frames, case.document, pictures_of(case.subjects))
+    points = sum(count for _, count in found.values())
+    return {
+        KEYS["binding"]: sum(right for right, _ in found.values()) / points,
+        "bound": {name: right / count for name, (right, count) in found.items()},
+    }
+
+
 def the_person(subjects: Sequence[Subject]) -> Subject:
     """Whose face Face-S is about: the recipe finds one face in a frame, and asks no name of it.
 
@@ -220,9 +237,28 @@ def the_person(subjects: Sequence[Subject]) -> Subject:
 
 
 def path_figures(report: TrajectoryReport, case: Case) -> dict[str, Any]:
-    """`summary.figures` of a case."""
+    """`summary.figures` of a case, and the paths themselves."""
     assert case.document is not None
-    return summary.figures(report, case.document, words(case))
+    rows = zip(
+        report.anchors, report.requested.points, report.measured, report.counted, strict=True
+    )
+    paths = {
+        name: {
+            "requested": _rounded(requested, counted),
+            "measured": _rounded(measured, counted),
+        }
+        for name, requested, measured, counted in rows
+    }
+    return {**summary.figures(report, case.document, words(case)), "paths": paths}
+
+
+def _rounded(points: Tensor, counted: Tensor) -> list[list[float] | None]:
+    """[T, 2] pixels to a tenth; None where a path does not count or nothing was found."""
+    kept = (counted & points.isfinite().all(-1)).tolist()
+    return [
+        [round(x, 1), round(y, 1)] if known else None
+        for known, (x, y) in zip(kept, points.tolist(), strict=True)
+    ]
 
 
 def _faces(folder: Path) -> Faces:

@@ -1,6 +1,7 @@
 """Where a benchmark's cases come from: scenes, MSRVTT-Personalization, DreamVideo-Omni.
 
-Each reader takes a folder and gives its cases, by name and in order.
+Each reader takes a folder and gives its cases, by name and in order. SpriteBind's are scenes that
+are drawn first.
 """
 
 from __future__ import annotations
@@ -42,9 +43,15 @@ def scenes(folder: Path) -> Iterator[Case]:
             if file.parent == folder or folder.is_file()
             else f"{file.parent.name}-{file.stem}"
         )
-        video = file.with_suffix(".mp4")
-        case = of_scene(load_scene(file), _name(name), video if video.is_file() else None)
-        yield replace(case, subjects=tuple(_kinded(subject) for subject in case.subjects))
+        yield _of_scene_file(file, name)
+
+
+def spritebind(folder: Path, split: str, seed: int, count: int) -> Iterator[Case]:
+    """The first clips of a split of SpriteBind, which are drawn into the folder; see `drawn`."""
+    from .drawn import draw
+
+    for file in draw(folder, split, seed, count):
+        yield _of_scene_file(file, file.stem)
 
 
 def msrvtt(folder: Path) -> Iterator[Case]:
@@ -151,6 +158,12 @@ def document_of(record: ClipRecord) -> TrajectoryDocument | None:
 def empty_document(width: int, height: int, frames: int, fps: float) -> TrajectoryDocument:
     """A canvas without paths, for a case that has none."""
     return resized(TrajectoryDocument(width, height, frames, fps=fps))
+
+
+def _of_scene_file(file: Path, name: str) -> Case:
+    video = file.with_suffix(".mp4")
+    case = of_scene(load_scene(file), _name(name), video if video.is_file() else None)
+    return replace(case, subjects=tuple(_kinded(subject) for subject in case.subjects))
 
 
 def _usable(track: ClipTrack) -> np.ndarray:

@@ -8,8 +8,8 @@ the end. The rules, which every table keeps:
 - A number is the mean over the cases in which it could be measured, and how many these are stands
   beside it; a case without a video, or with a damaged one, is said and counts nowhere.
 - People and things are told apart by what the case says of its entities, or else by their words.
-  TrajError and Subj-S are split by entity; the others, of whole videos, by whether one of its
-  entities is a person, or any is a thing.
+  TrajError, Subj-S and the bind accuracy are split by entity; the others, of whole videos, by
+  whether one of its entities is a person, or any is a thing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,21 +30,25 @@ from ..settings import load
 from ..video import read_video, write_video
 from .cases import Case
 from .scoring import KEYS, METRICS, Scorer, Weights, check_weights, path_figures
-from .sources import SOURCES, empty_document
+from .sources import SOURCES, empty_document, spritebind
 from .suite_report import write_report
-from .suite_results import Cases, Result, SuiteConfig, System
+from .suite_results import DRAWN, SPRITEBIND, Cases, Result, SuiteConfig, System
 
 _MAX_FIGURES = 16 << 20
 
 
+Progress = Callable[[str, int, int], object]
+"""Is told what is done or made, how many videos are done, and of how many."""
+
+
 def run_suite(
-    path: Path | str, progress: Callable[[str], object] = lambda name: None
+    path: Path | str, progress: Progress = lambda name, done, total: None
 ) -> dict[str, Any]:
     """Measure everything, write it, and return what `results.json` holds.
 
     Args:
         path: the YAML file; relative paths in it are taken from where the command runs.
-        progress: is called with what is done after every video.
+        progress: is called after every video, and after every step of one that is made.
 
     Raises:
         ValueError, OSError: for a configuration, a case or a network that cannot be read; a video
@@ -60,12 +65,17 @@ def run_suite(
             regular_file(file)
     check_weights(config.metrics, weights, "weights.{}:")
     scorer = Scorer(config.metrics, weights, config.tracker, config.anchor)
-    results = []
+    results: list[Result] = []
+    total = len(config.systems) * len(cases)
+
+    def show(name: str) -> None:
+        progress(name, len(results), total)
+
     for system in config.systems:
-        videos = _videos(system, cases, output)
+        videos = _videos(system, cases, output, show)
         for case in cases:
             results.append(_result(config, system, case, next(videos), scorer, output))
-            progress(f"{system.name} {case.name}")
+            show(f"{system.name} {case.name}")
     return write_report(output, config, scorer, cases, results)
 
 
@@ -77,16 +87,11 @@ def read_cases(given: Sequence[Cases]) -> list[Case]:
     """
     every: dict[str, Case] = {}
     for cases in given:
-        folder = Path(cases.folder)
-        if not folder.exists():
-            raise ValueError(f"{folder} is not there, expected {cases.kind}")
-        taken = [
-            case
-            for case in SOURCES[cases.kind](folder)
-            if not cases.only or case.name in cases.only
-        ][: cases.most]
+        found = _source(cases)
+        taken = [case for case in found if not cases.only or case.name in cases.only]
+        taken = taken[: cases.most]
         if not taken:
-            raise ValueError(f"{folder} has no case, expected {cases.kind}")
+            raise ValueError(f"{cases.folder} has no case, expected {cases.kind}")
         for case in taken:
             if case.name in every:
                 raise ValueError(f"two cases are called {case.name!r}, expected other names")
@@ -94,7 +99,18 @@ def read_cases(given: Sequence[Cases]) -> list[Case]:
     return list(every.values())
 
 
-def _videos(system: System, cases: Sequence[Case], output: Path) -> Iterator[Path | str]:
+def _source(cases: Cases) -> Iterator[Case]:
+    folder = Path(cases.folder)
+    if cases.kind == SPRITEBIND:
+        return spritebind(folder, cases.split, cases.seed, cases.most or DRAWN)
+    if not folder.exists():
+        raise ValueError(f"{folder} is not there, expected {cases.kind}")
+    return SOURCES[cases.kind](folder)
+
+
+def _videos(
+    system: System, cases: Sequence[Case], output: Path, show: Callable[[str], object]
+) -> Iterator[Path | str]:
     """For every case the system's video, or in words why there is none."""
     if system.videos is not None:
         folder = Path(system.videos)
@@ -112,21 +128,35 @@ def _videos(system: System, cases: Sequence[Case], output: Path) -> Iterator[Pat
     for case in cases:
         file = folder / f"{case.name}.mp4"
         known = folder / f"{case.name}.txt"
-        made_of = _digest([system.model, system.adapter, repr(case.scene or case)])
+        changes = _sampling(system)
+        told = [system.model, system.adapter, repr(case.scene or case)]
+        made_of = _digest([*told, changes] if changes else told)
         if not (file.is_file() and known.is_file() and known.read_text() == made_of):
             if pipeline is None:
                 from ..pipeline import Tora2Pipeline
 
                 pipeline = Tora2Pipeline.from_pretrained(str(system.model), adapter=system.adapter)
+
+            def step(done: int, steps: int, name: str = f"{system.name} {case.name}") -> None:
+                show(f"{name}, step {done} of {steps}")
+
             try:
                 scene = case.scene or _scene(case, pipeline)
-                write_video(file, pipeline(scene).frames, scene.trajectories.fps)
+                scene = replace(scene, sampling=replace(scene.sampling, **changes))
+                frames = pipeline(scene, callback=step).frames
+                write_video(file, frames, scene.trajectories.fps)
             except ValueError as error:
                 yield f"{system.name} cannot make {case.name}: {error}"
                 continue
             with atomic_path(known) as temporary:
                 temporary.write_text(made_of, encoding="utf-8")
         yield file
+
+
+def _sampling(system: System) -> dict[str, Any]:
+    """What a system samples otherwise than scenes say."""
+    asked = {"steps": system.steps, "guidance": system.guidance, "seed": system.seed}
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _scene(case: Case, pipeline: Any) -> Scene:

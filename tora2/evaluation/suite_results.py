@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from ..data.spritebind.dataset import check_split
 from ..fields import refuse
+from ..scene import MAX_SEED
+from ..settings import Within
 from .cases import Case, words
 from .scoring import KEYS, METRICS, Weights
 from .sources import SOURCES
 from .trackers import trackers
 
 SPLITS = ("all", "people", "things")
+_BY_ENTITY = {"subject": "subjects", "binding": "bound"}
+_DIGITS = {"trajectory": 2, "dynamic": 2}
+SPRITEBIND = "spritebind"
+DRAWN = 32
+"""Cases of SpriteBind, unless the settings say how many."""
 
 
 @dataclass(frozen=True)
@@ -20,16 +28,24 @@ class Cases:
     """Where cases come from.
 
     Attributes:
-        kind: `scenes`, `msrvtt` or `dreamvideo_omni`.
-        folder: of them; for scenes also one file.
+        kind: `scenes`, `msrvtt`, `dreamvideo_omni` or `spritebind`.
+        folder: of them; for scenes also one file; for SpriteBind the one that they are drawn into.
         only: names of the cases that are taken; all by default.
-        most: how many are taken at most.
+        most: how many are taken at most; all by default, and 32 of SpriteBind's.
+        split, seed: of SpriteBind's; training used the seed 0.
     """
 
     kind: str
     folder: str
     only: tuple[str, ...] = ()
-    most: int = 1_000_000
+    most: Annotated[int, Within(1, 1_000_000)] | None = None
+    split: str = "heldout"
+    seed: Annotated[int, Within(0, 2**32 - 1)] = 1
+
+    def __post_init__(self) -> None:
+        _one_of("cases.kind", self.kind, (*SOURCES, SPRITEBIND))
+        if self.kind == SPRITEBIND:
+            check_split(self.split)
 
 
 @dataclass(frozen=True)
@@ -41,12 +57,16 @@ class System:
         videos: a folder of finished videos, `<case>.mp4`.
         model: "tiny" or a folder; it generates what is not there yet.
         adapter: a file, for a model that has none of its own.
+        steps, guidance, seed: of a model's sampling, in place of what scenes say.
     """
 
     name: str
     videos: str | None = None
     model: str | None = None
     adapter: str | None = None
+    steps: Annotated[int, Within(1, 1000)] | None = None
+    guidance: Annotated[float, Within(0, 50)] | None = None
+    seed: Annotated[int, Within(0, MAX_SEED)] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +95,6 @@ class SuiteConfig:
                 raise ValueError(f"key {name!r} is empty; expected at least one")
         for metric in self.metrics:
             _one_of("metrics", metric, METRICS)
-        for cases in self.cases:
-            _one_of("cases.kind", cases.kind, SOURCES)
         _one_of("tracker", self.tracker, trackers())
         if self.anchor is not None:
             _one_of("anchor", self.anchor, ("path", "thing"))
@@ -129,12 +147,17 @@ def of_split(result: Result, metric: str, split: str) -> float | None:
     if metric == "trajectory":
         found = result.figures["entities"]
         parts = [found[name]["trajectory_error"] for name in own if name in found]
-    elif metric == "subject":
-        parts = [value for name, value in result.figures["subjects"].items() if name in own]
+    elif metric in _BY_ENTITY:
+        parts = [v for name, v in result.figures[_BY_ENTITY[metric]].items() if name in own]
     else:
         parts = [value] if own else []
     known = [part for part in parts if part is not None]
     return sum(known) / len(known) if known else None
+
+
+def written(metric: str, value: float | None) -> str:
+    """A figure as tables have it."""
+    return "–" if value is None else f"{value:.{_DIGITS.get(metric, 3)}f}"
 
 
 def _plain(name: str) -> bool:
