@@ -10,9 +10,8 @@
  * What the editor asks of the node it sits in.
  * @typedef {{
  *   commit(doc: Doc, brief: boolean): void,
- *   undo(): void,
- *   canUndo(): boolean,
- *   redo(): void,
+ *   undo(): Promise<boolean>,
+ *   redo(): Promise<unknown>,
  *   forced(): Forced,
  *   refused(): Forced,
  *   sources(): import("./view/background.mjs").Source,
@@ -22,7 +21,8 @@
  *   lend(file: File): Promise<string | null>,
  *   portraits?(): Record<string, string>,
  *   library?: import("./panels/shelf.mjs").Storage,
- * }} Port `portraits`: addresses of the entities' pictures, by name in small letters
+ * }} Port `undo`: false where the step before is the one that made the node; `portraits`: addresses
+ *   of the entities' pictures, by name in small letters
  */
 import { finish } from "./controller/edits.mjs";
 import { StageController } from "./controller/stagecontrol.mjs";
@@ -322,13 +322,12 @@ export class Editor {
     });
   }
 
-  undo() {
-    if (this.port.canUndo()) this.port.undo();
-    else this.status.say(this.t("nothingToUndo"));
+  async undo() {
+    if (!(await this.port.undo())) this.status.say(this.t("nothingToUndo"));
   }
 
   redo() {
-    this.port.redo();
+    void this.port.redo();
   }
 
   /** Paste what is on the clipboard, without an event that brings it. */
