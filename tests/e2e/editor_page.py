@@ -82,7 +82,7 @@ class Graph:
         return self.page.evaluate(script.replace("$T", json.dumps(NODE)), index)
 
     def becomes(self, value: Any, seconds: float = 20) -> bool:
-        """Whether the document comes to be a value, which may take a busy host long, and stays so."""
+        """Whether the document comes to be a value, late where the host is busy, and stays so."""
         end = time.monotonic() + seconds
         while self.value() != value and time.monotonic() < end:
             self.settle(100)
