@@ -21,7 +21,7 @@ import { translator } from "./editor/labels/strings.mjs";
 import { OWN } from "./editor/input/pointers.mjs";
 import { isFirst } from "./once.mjs";
 import { Stepping } from "./stepping.mjs";
-import { forcedSizes, portraitsOf, refusedSizes, sourceOf } from "./upstream.mjs";
+import { cutOutsOf, forcedSizes, portraitsOf, refusedSizes, sourceOf } from "./upstream.mjs";
 import { sayer } from "./words/checking.mjs";
 import { createNotice } from "./words/notice.mjs";
 
@@ -186,6 +186,7 @@ function createWidget(node, name) {
       if (chooser) asOneEdit(() => (chooser.value = fit));
     },
     portraits: () => portraitsOf(node, viewUrl),
+    cutOuts: () => cutOutsOf(node),
     library: shelf,
     saveLayers: (layers) => (node.properties[LAYERS] = /** @type {any} */ (layers)),
   };

@@ -20,6 +20,7 @@
  *   saveLayers(layers: Layers): void,
  *   lend(file: File): Promise<string | null>,
  *   portraits?(): Record<string, string>,
+ *   cutOuts?(): import("./model/sizes.mjs").CutOut[],
  *   library?: import("./panels/shelf.mjs").Storage,
  * }} Port `undo`: false where the step before is the one that made the node; `portraits`: addresses
  *   of the entities' pictures, by name in small letters
@@ -30,6 +31,7 @@ import { read } from "./formats/reading.mjs";
 import { pasteText } from "./input/clipboard.mjs";
 import { emptyDocument } from "./model/document.mjs";
 import { motionOf } from "./model/motion.mjs";
+import { heightsIn } from "./model/sizes.mjs";
 import { Store } from "./model/store.mjs";
 import { resized } from "./model/timing.mjs";
 import { fit, fitAll } from "./model/viewport.mjs";
@@ -204,9 +206,17 @@ export class Editor {
     const same =
       doc.width === settled.width && doc.height === settled.height && doc.frames === settled.frames;
     if (!same && state.doc === settled) this.store.load(doc);
+    this.followHeights();
     this.background.fit = this.port.fit();
     this.background.follow(this.port.sources());
     this.redraw();
+  }
+
+  /** Follow the sizes that the graph's cut-outs give. */
+  followHeights() {
+    const { doc, heights: before } = this.store.state;
+    const heights = heightsIn(doc, this.port.cutOuts?.() ?? []);
+    if (JSON.stringify([...heights]) !== JSON.stringify([...before])) this.store.set({ heights });
   }
 
   /** @param {Doc} doc @param {boolean} brief */
