@@ -48,7 +48,7 @@ PAGE = """<!doctype html><body class="dark-theme" style="margin:0;background:#22
 <script type="module">
 import { openEditor } from "/web/editor/open.mjs";
 import { translator } from "/web/editor/labels/strings.mjs";
-const port = { commit() {}, undo() {}, redo() {}, canUndo: () => false, forced: () => ({}),
+const port = { commit() {}, undo: async () => false, redo: async () => {}, forced: () => ({}),
   refused: () => ({}), fit: () => "crop", setFit() {}, saveLayers() {},
   lend: async () => null, sources: () => ({ frames: [], video: null, masks: [] }) };
 window.open_ = (home, doc) => {

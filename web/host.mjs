@@ -14,12 +14,14 @@ import { api } from "../../scripts/api.js";
 // @ts-ignore: served by the host
 import { app as hostApp } from "../../scripts/app.js";
 import { emptyDocument } from "./editor/model/document.mjs";
+import { comboOf } from "./editor/controller/keyboard.mjs";
 import { openEditor } from "./editor/open.mjs";
 import { fitOf } from "./editor/model/fitting.mjs";
 import { translator } from "./editor/labels/strings.mjs";
 import { OWN } from "./editor/input/pointers.mjs";
 import { isFirst } from "./once.mjs";
-import { forcedSizes, portraitsOf, refusedSizes, sourceOf } from "./upstream.mjs";
+import { Stepping } from "./stepping.mjs";
+import { cutOutsOf, forcedSizes, portraitsOf, refusedSizes, sourceOf } from "./upstream.mjs";
 import { sayer } from "./words/checking.mjs";
 import { createNotice } from "./words/notice.mjs";
 
@@ -33,13 +35,13 @@ const MIN_HEIGHT = 480;
 const LAYERS = "tora2_layers";
 const LIBRARY = "tora2-presets.json";
 const PAUSE_MS = 700;
-/** The host makes a step of its history within this time. */
-const STEP_MS = 1500;
 const SETTLED_MS = 120;
 /** The inputs whose pictures a run brings. */
 const SHOWN = ["background", "masks", "width", "height", "frames"];
 /** Runs that are looked through for one of the node. */
 const REMEMBERED = 32;
+/** The keys of the host's history. @type {Readonly<Record<string, "undo" | "redo">>} */
+const STEPS = { "Ctrl+Z": "undo", "Ctrl+Y": "redo", "Ctrl+Shift+Z": "redo" };
 /** How long the editor of a removed node waits for the node to come back. */
 const KEEP_MS = 1500;
 
@@ -49,14 +51,18 @@ const KEEP_MS = 1500;
  */
 const parked = new Map();
 
-/**
- * Where a node is. The root graph goes by its workflow's path: its id changes when it is reloaded.
- * @param {LGraphNode} node
- */
-function placeOf(node) {
+/** Where a node is; `graph` is empty for the root, whose id changes when it is reloaded. @typedef {{graph: string, id: string}} Home */
+
+/** @param {LGraphNode} node @returns {Home} */
+function homeOf(node) {
+  const graph = node.graph === app.rootGraph ? "" : String(node.graph?.id);
+  return { graph, id: String(node.id) };
+}
+
+/** The name of a home in its workflow. @param {Home} home */
+function placeOf({ graph, id }) {
   const { path } = app.extensionManager.workflow.activeWorkflow ?? {};
-  const graph = node.graph === app.rootGraph ? "" : node.graph?.id;
-  return `${path}/${graph}/${node.id}`;
+  return `${path}/${graph}/${id}`;
 }
 
 /** The pause after which a run of brief edits has ended; 0 while there is none. */
@@ -89,41 +95,47 @@ function endRunAtKey({ key }) {
   if (key !== "Shift" && !key.startsWith("Arrow")) endRun();
 }
 
-/** Steps back that were asked for and that the host has yet to make. @type {{left: number, until: number}[]} */
-let stepping = [];
+/** The history is the host's; the editors ask for its steps here. */
+const stepping = new Stepping();
+/** The editor that asked for the last step; its node is away while the step is made. @type {Editor | null} */
+let stepper = null;
 
-/**
- * Whether the node is still there after a step back in the history. The host makes a step a while
- * after it was asked for, so that two quick ones are both seen here before the first is made.
- * @param {LGraphNode} node
- */
-function mayStepBack(node) {
+/** Whether the node is still there after a step back in the history. @param {Home} home */
+function mayStepBack({ graph, id }) {
   const { changeTracker } = /** @type {any} */ (app.extensionManager.workflow.activeWorkflow ?? {});
-  const steps = changeTracker?.undoQueue?.length ?? 0;
-  const now = performance.now();
-  stepping = stepping.filter(({ left, until }) => steps > left && now < until);
-  const ahead = stepping.length;
-  const may = isIn(changeTracker?.undoQueue?.at(-1 - ahead), node);
-  if (may && steps > ahead) stepping.push({ left: steps - ahead - 1, until: now + STEP_MS });
-  return may;
+  const past = changeTracker?.undoQueue?.at(-1);
+  if (!past) return true; // and no step is made
+  const inside = past.definitions?.subgraphs?.find(
+    (/** @type {any} */ other) => other.id === graph,
+  );
+  const nodes = graph ? inside?.nodes : past.nodes;
+  return Boolean(nodes?.some((/** @type {any} */ other) => String(other.id) === id));
 }
 
 /**
- * Whether a node is in a state of the history; where there is no state, no step is made.
- * @param {any} past
- * @param {LGraphNode} node
+ * The keys of the history in an editor. Those that follow while a step is made come to no element of
+ * ours, as the node is away, and are meant for it all the same.
+ * @param {KeyboardEvent} event
  */
-function isIn(past, node) {
-  if (!past) return true;
-  const { id } = /** @type {any} */ (node.graph);
-  const inside = past.definitions?.subgraphs?.find((/** @type {any} */ graph) => graph.id === id);
-  const nodes = node.graph === app.rootGraph ? past.nodes : inside?.nodes;
-  return Boolean(nodes?.some((/** @type {any} */ other) => String(other.id) === String(node.id)));
+function takeStep(event) {
+  const step = STEPS[comboOf(event)];
+  const { target } = event;
+  if (!step || !(target instanceof Element) || target.matches("input, textarea")) return;
+  const own = [...editors].find(({ element }) => element.contains(target));
+  const editor = own ?? (stepping.busy ? stepper : null);
+  if (!editor) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  // The host makes its step a frame after the key, by what the event says then.
+  Object.defineProperty(event, "key", { value: "" });
+  if (event.repeat) return;
+  stepper = editor;
+  editor[step]();
 }
 
-/** @param {string} command */
-function execute(command) {
-  void app.extensionManager.command.execute(command);
+/** @param {string} command @returns {Promise<unknown>} when it is done */
+async function execute(command) {
+  return app.extensionManager.command.execute(command);
 }
 
 /**
@@ -139,7 +151,7 @@ function createWidget(node, name) {
   /** @type {Editor | null} */
   let editor = null;
   /** Where the node is; noted while it is there, as a removed node has no graph to ask. */
-  let place = "";
+  let home = { graph: "", id: "" };
 
   /** What an earlier run told a page that is gone. @type {Record<string, any> | null} */
   let earlier = null;
@@ -155,12 +167,15 @@ function createWidget(node, name) {
   /** @type {Port} */
   const port = {
     commit: (doc, brief) => asOneEdit(() => (widget.value = doc), brief),
-    canUndo: () => {
+    undo: () => {
       endRun();
-      return mayStepBack(node);
+      return stepping.add(async () => {
+        const may = mayStepBack(home);
+        if (may) await execute("Comfy.Undo");
+        return may;
+      });
     },
-    undo: () => execute("Comfy.Undo"),
-    redo: () => execute("Comfy.Redo"),
+    redo: () => stepping.add(() => execute("Comfy.Redo")),
     forced: () => forcedSizes(node, run()),
     refused: () => refusedSizes(node, run()),
     sources: () => sourceOf(node, run(), viewUrl),
@@ -171,13 +186,14 @@ function createWidget(node, name) {
       if (chooser) asOneEdit(() => (chooser.value = fit));
     },
     portraits: () => portraitsOf(node, viewUrl),
+    cutOuts: () => cutOutsOf(node),
     library: shelf,
     saveLayers: (layers) => (node.properties[LAYERS] = /** @type {any} */ (layers)),
   };
 
   const widget = /** @type {any} */ (node).addDOMWidget(name, WIDGET, mount, {
     getValue: () => {
-      if (node.graph) place = placeOf(node);
+      if (node.graph) home = homeOf(node);
       return /** @type {object} */ (value);
     },
     setValue: (/** @type {unknown} */ next) => {
@@ -194,9 +210,9 @@ function createWidget(node, name) {
   /** @param {ResizeObserverEntry[]} entries */
   const open = ([{ contentRect }]) => {
     if (editor || contentRect.width === 0 || !node.graph) return;
-    place = placeOf(node);
-    const kept = parked.get(place);
-    parked.delete(place);
+    home = homeOf(node);
+    const kept = parked.get(placeOf(home));
+    parked.delete(placeOf(home));
     editor = kept?.editor ?? openEditor(port, translator(language()));
     editor.port = port;
     editor.load(value, kept ? undefined : savedLayers(node));
@@ -218,7 +234,7 @@ function createWidget(node, name) {
   chain(node, "onRemoved", () => {
     observer.disconnect();
     if (!editor) return;
-    park(place, editor);
+    park(placeOf(home), editor);
     editor = null;
   });
   return widget;
@@ -229,13 +245,17 @@ const editors = new Set();
 
 /** Keep an editor for the node that may be about to come back. @param {string} place @param {Editor} editor */
 function park(place, editor) {
+  const kept = { editor, focused: editor.hasFocus() };
   editors.delete(editor);
-  parked.set(place, { editor, focused: editor.hasFocus() });
-  setTimeout(() => {
-    if (parked.get(place)?.editor !== editor) return;
+  parked.set(place, kept);
+  const forget = () => {
+    if (parked.get(place) !== kept) return;
+    if (stepping.busy) return void setTimeout(forget, KEEP_MS);
     parked.delete(place);
+    if (stepper === editor) stepper = null;
     editor.destroy();
-  }, KEEP_MS);
+  };
+  setTimeout(forget, KEEP_MS);
 }
 
 /**
@@ -417,6 +437,7 @@ const extension = {
     addEventListener("touchmove", keepPinch, { capture: true, passive: true });
     addEventListener("pointerdown", endRun, { capture: true });
     addEventListener("keydown", endRunAtKey, { capture: true });
+    addEventListener("keydown", takeStep, { capture: true });
     addEventListener("blur", endRun);
     for (const type of /** @type {const} */ (["pointerdown", "pointermove", "pointerup"])) {
       addEventListener(type, keepMiddle, { capture: true });

@@ -13,6 +13,7 @@ import { LIMITS } from "./editor/model/document.mjs";
 import { isClipLength } from "./editor/model/frames.mjs";
 
 const FAR = 32;
+const CUT_OUT = "Tora2CutOut";
 const isSide = (/** @type {number} */ px) =>
   Number.isInteger(px) && px >= LIMITS.minSide && px <= LIMITS.maxSide;
 const isLength = (/** @type {number} */ frames) => frames <= LIMITS.frames && isClipLength(frames);
@@ -110,6 +111,22 @@ export function portraitsOf(node, viewUrl) {
     if (picture) result[word.toLowerCase()] = picture;
   }
   return result;
+}
+
+/**
+ * The cut-outs of the graph. What one says of its own picture is not known here, as the space around
+ * the thing is cut off in a run.
+ * @param {any} node
+ * @returns {import("./editor/model/sizes.mjs").CutOut[]}
+ */
+export function cutOutsOf(node) {
+  const found = (node.graph?.nodes ?? []).filter((/** @type {any} */ { type }) => type === CUT_OUT);
+  return found.map((/** @type {Node} */ { widgets }) => {
+    const told = Object.fromEntries((widgets ?? []).map(({ name, value }) => [name, value]));
+    const { name, size_start: start, size_end: end, size_of } = /** @type {any} */ (told);
+    const known = start > 0 && end > 0 && size_of === "frame height";
+    return { name: String(name ?? "").trim(), heights: known ? { start, end } : null };
+  });
 }
 
 /**

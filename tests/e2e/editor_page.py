@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import time
 from typing import Any
 
 import pytest
@@ -79,6 +80,14 @@ class Graph:
     def value(self, index: int = 0) -> Any:
         script = "(i) => app.canvas.graph.nodes.filter((n) => n.type === $T)[i].widgets[0].value"
         return self.page.evaluate(script.replace("$T", json.dumps(NODE)), index)
+
+    def becomes(self, value: Any, seconds: float = 20) -> bool:
+        """Whether the document comes to be a value, late where the host is busy, and stays so."""
+        end = time.monotonic() + seconds
+        while self.value() != value and time.monotonic() < end:
+            self.settle(100)
+        self.settle()
+        return bool(self.value() == value)
 
     def show(self, value: Any, index: int = 0) -> None:
         script = """([i, value]) => {

@@ -107,8 +107,11 @@ def test_waiting_sizes_names_and_the_menu_of_a_point(graph: Graph) -> None:
     graph.page.keyboard.type("the hop")
     graph.press("Enter")
     assert graph.value()["tracks"][0]["name"] == "the hop"
+    named = graph.value()
     graph.press("Control+z", "Control+z", "Control+z")
-    assert graph.value() == DOCUMENT
+    assert graph.becomes(DOCUMENT)
+    graph.press("Control+y", "Control+y", "Control+y")
+    assert graph.becomes(named)
 
 
 def test_rows_are_dragged_and_fold(graph: Graph) -> None:

@@ -108,6 +108,52 @@ test("a newer version shows what it can, or nothing", () => {
   assert.deepEqual(read({ version: 4 }), { kind: "newer", version: 4, document: null });
 });
 
+test("what has another shape in a newer version is left out alone", () => {
+  const cat = { id: "cat", name: "cat", color: "#e4572e" };
+  const plain = track({ entity: "cat" });
+  const newer = {
+    ...documentOf({ entities: [cat] }),
+    version: 9,
+    fps: { rate: 8 },
+    camera: "handheld",
+    entities: [{ ...cat, name: ["cat", "Katze"] }, cat, "dog", { id: "dog", color: 7 }],
+    tracks: [
+      { ...plain, easing: { kind: "spring" }, end: 24 },
+      {
+        ...plain,
+        id: "t2",
+        points: [{ x: 0.1, y: 0.2, scale: [1, 2], frame: 0 }, { x: 0.5 }, { x: 0.9, y: 0.2 }],
+      },
+      { ...plain, id: "t3", points: { path: "M 0 0" } },
+      { ...plain, id: "t1" },
+      null,
+    ],
+  };
+  const kept = JSON.stringify(newer);
+  const { kind, version, document } = read(newer);
+  assert.deepEqual([kind, version, JSON.stringify(newer)], ["newer", 9, kept]);
+  assert.deepEqual(
+    document.entities.map(({ id, name }) => [id, name]),
+    [
+      ["cat", "cat"],
+      ["dog", "dog"],
+    ],
+  );
+  assert.deepEqual(document.tracks, [
+    { ...plain, end: 24 },
+    {
+      ...plain,
+      id: "t2",
+      points: [
+        { x: 0.1, y: 0.2, frame: 0 },
+        { x: 0.9, y: 0.2 },
+      ],
+    },
+  ]);
+  assert.equal(document.fps, 8);
+  assert.equal(read({ ...newer, frames: 50 }).document.tracks.length, 2);
+});
+
 const corpus = JSON.parse(
   readFileSync(new URL("../fixtures/trajectory_cases.json", import.meta.url), "utf8"),
 ).cases.map(({ document }) => document);

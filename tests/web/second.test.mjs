@@ -20,6 +20,7 @@ import { DocumentError } from "../../web/editor/model/fields.mjs";
 import { grouped, rigid } from "../../web/editor/model/groups.mjs";
 import { EMPTY, readLibrary, united, written } from "../../web/editor/model/library.mjs";
 import { sampleTrack, visibleAt } from "../../web/editor/model/sampling.mjs";
+import { heightOf, heightsIn } from "../../web/editor/model/sizes.mjs";
 import { allPoints, wholeTracks } from "../../web/editor/model/selection.mjs";
 import { cellsOf, connected, inverted, parts, spread } from "../../web/editor/model/spreading.mjs";
 import { Store } from "../../web/editor/model/store.mjs";
@@ -334,4 +335,33 @@ test("Spline Path Control's scenes are read, bare and behind their picture", asy
   assert.deepEqual(doc.tracks[1].points, [{ x: 0.1, y: 0.5 }]);
   const behind = new TextEncoder().encode(`PNG and so on SPLINEDATA::${scene}`);
   assert.deepEqual((await readBytes(behind.buffer, canvas)).doc, doc);
+});
+
+test("size 1 is the height of the cut-out that takes the path, as when things are placed", () => {
+  const entities = ["cat", "Dog", "sun"].map((name, i) => ({
+    id: `e${i}`,
+    name,
+    color: "#e4572e",
+  }));
+  const path = { curve: "linear", points: [{ x: 0, y: 0 }], start: 8, end: 16, easing: "linear" };
+  const doc = documentOf({
+    entities,
+    tracks: ["e1", "e0", null].map((entity, i) => ({ ...path, id: `t${i}`, entity })),
+  });
+  const [a, b, c] = [0.1, 0.2, 0.3].map((start) => ({ start, end: 2 * start }));
+  const cutOuts = [
+    { name: "", heights: a },
+    { name: "dog", heights: b },
+    { name: "sun", heights: c },
+    { name: "", heights: null },
+  ];
+  const heights = heightsIn(doc, cutOuts);
+  assert.deepEqual(Object.fromEntries(heights), { e0: a, e1: b });
+  const at = (/** @type {number} */ i, /** @type {number} */ frame) =>
+    heightOf({ doc, heights }, doc.tracks[i], frame) / doc.height;
+  assert.deepEqual(
+    [at(0, 0), at(0, 12), at(0, 40)].map((high) => Math.round(high * 100) / 100),
+    [0.2, 0.3, 0.4],
+  );
+  assert.equal(at(2, 12), 0.5); // as a new cut-out
 });

@@ -27,8 +27,8 @@ class Tracks:
         width: width of the frame in pixels.
         height: height of the frame in pixels.
         frames: T.
-        scale: [N, T] float32, how large the entity is, 1 for as large as its picture or box; ones
-            where none is given. Tora's flow does not know it.
+        scale: [N, T] float32, how large the entity is, 1 for the height that its cut-out is given;
+            ones where none is given. Tora's flow does not know it.
     """
 
     points: Tensor

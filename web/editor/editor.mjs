@@ -10,9 +10,8 @@
  * What the editor asks of the node it sits in.
  * @typedef {{
  *   commit(doc: Doc, brief: boolean): void,
- *   undo(): void,
- *   canUndo(): boolean,
- *   redo(): void,
+ *   undo(): Promise<boolean>,
+ *   redo(): Promise<unknown>,
  *   forced(): Forced,
  *   refused(): Forced,
  *   sources(): import("./view/background.mjs").Source,
@@ -21,8 +20,10 @@
  *   saveLayers(layers: Layers): void,
  *   lend(file: File): Promise<string | null>,
  *   portraits?(): Record<string, string>,
+ *   cutOuts?(): import("./model/sizes.mjs").CutOut[],
  *   library?: import("./panels/shelf.mjs").Storage,
- * }} Port `portraits`: addresses of the entities' pictures, by name in small letters
+ * }} Port `undo`: false where the step before is the one that made the node; `portraits`: addresses
+ *   of the entities' pictures, by name in small letters
  */
 import { finish } from "./controller/edits.mjs";
 import { StageController } from "./controller/stagecontrol.mjs";
@@ -30,6 +31,7 @@ import { read } from "./formats/reading.mjs";
 import { pasteText } from "./input/clipboard.mjs";
 import { emptyDocument } from "./model/document.mjs";
 import { motionOf } from "./model/motion.mjs";
+import { heightsIn } from "./model/sizes.mjs";
 import { Store } from "./model/store.mjs";
 import { resized } from "./model/timing.mjs";
 import { fit, fitAll } from "./model/viewport.mjs";
@@ -204,9 +206,17 @@ export class Editor {
     const same =
       doc.width === settled.width && doc.height === settled.height && doc.frames === settled.frames;
     if (!same && state.doc === settled) this.store.load(doc);
+    this.followHeights();
     this.background.fit = this.port.fit();
     this.background.follow(this.port.sources());
     this.redraw();
+  }
+
+  /** Follow the sizes that the graph's cut-outs give. */
+  followHeights() {
+    const { doc, heights: before } = this.store.state;
+    const heights = heightsIn(doc, this.port.cutOuts?.() ?? []);
+    if (JSON.stringify([...heights]) !== JSON.stringify([...before])) this.store.set({ heights });
   }
 
   /** @param {Doc} doc @param {boolean} brief */
@@ -322,13 +332,12 @@ export class Editor {
     });
   }
 
-  undo() {
-    if (this.port.canUndo()) this.port.undo();
-    else this.status.say(this.t("nothingToUndo"));
+  async undo() {
+    if (!(await this.port.undo())) this.status.say(this.t("nothingToUndo"));
   }
 
   redo() {
-    this.port.redo();
+    void this.port.redo();
   }
 
   /** Paste what is on the clipboard, without an event that brings it. */

@@ -136,9 +136,6 @@ function key(editor, event) {
     editor.canvas.focus();
     return;
   }
-  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !event.shiftKey) {
-    keepNode(editor, event);
-  }
   const pressing =
     target instanceof Element && target.matches("button") && [" ", "Enter"].includes(event.key);
   const reading = target instanceof Element && target.closest(".tora2-sheet");
@@ -151,20 +148,6 @@ function key(editor, event) {
 /** @param {EventTarget | null} target */
 function isTyping(target) {
   return target instanceof Element && target.matches("input, select, textarea");
-}
-
-/**
- * The step before the editor's first is the one that made the node. The host undoes a frame after
- * the key, by what the event says then.
- * @param {Editor} editor
- * @param {KeyboardEvent} event
- */
-function keepNode(editor, event) {
-  if (editor.port.canUndo()) return;
-  event.preventDefault();
-  event.stopPropagation();
-  Object.defineProperty(event, "key", { value: "" });
-  editor.status.say(editor.t("nothingToUndo"));
 }
 
 /**

@@ -9,7 +9,7 @@
  *   `from` is the point, in css
  */
 import { isEditable } from "../model/layers.mjs";
-import { scaleAt, sideOf } from "../model/sizes.mjs";
+import { frameOfPoint, heightOf, scaleAt } from "../model/sizes.mjs";
 import { toCss } from "../model/viewport.mjs";
 
 /** With more selected points than this they would hide the picture. */
@@ -37,7 +37,8 @@ export function pointGrips(state, view) {
         if (handle) result.push({ kind, track: track.id, index, css: place(...handle), from });
       }
       if (!sizes) continue;
-      const half = (sideOf(doc) * scaleAt(doc, track, index) * view.scale) / 2;
+      const high = heightOf(state, track, frameOfPoint(doc, track, index));
+      const half = (high * scaleAt(doc, track, index) * view.scale) / 2;
       const css = { x: from.x + half, y: from.y + half };
       result.push({ kind: "size", track: track.id, index, css, from });
     }

@@ -9,6 +9,7 @@
  *   not fit the frames
  */
 import { DocumentError } from "../model/fields.mjs";
+import { thinned } from "../model/geometry.mjs";
 import { readBytes, readText } from "./foreign.mjs";
 import { normalised } from "../model/tracks.mjs";
 
@@ -49,7 +50,7 @@ function placed({ doc, own, lost }, ours) {
       y: y * height,
       frame,
     }));
-    const kept = thinned(doc.frames === ours.frames ? points : atFrames(points, range));
+    const kept = fewest(doc.frames === ours.frames ? points : atFrames(points, range));
     const fractions = kept.map(({ x, y, frame }) => ({ x: x / width, y: y / height, frame }));
     return normalised({ ...track, ...range, points: fractions });
   });
@@ -94,30 +95,12 @@ function atFrames(points, { start, end }) {
  * tolerance, and a single one of a track that rests.
  * @param {Placed[]} points px
  */
-function thinned(points) {
+function fewest(points) {
   if (points.every(({ x, y }) => x === points[0].x && y === points[0].y)) return points.slice(0, 1);
-  const keep = new Uint8Array(points.length);
-  keep[0] = keep[points.length - 1] = 1;
-  /** @type {[number, number][]} */
-  const stack = [[0, points.length - 1]];
-  while (stack.length) {
-    const [first, last] = /** @type {[number, number]} */ (stack.pop());
-    const [a, b] = [points[first], points[last]];
-    let worst = TOLERANCE ** 2;
-    let split = -1;
-    for (let i = first + 1; i < last; i++) {
-      const u = (points[i].frame - a.frame) / (b.frame - a.frame);
-      const dx = points[i].x - a.x - u * (b.x - a.x);
-      const dy = points[i].y - a.y - u * (b.y - a.y);
-      const off = dx * dx + dy * dy;
-      if (off > worst) {
-        worst = off;
-        split = i;
-      }
-    }
-    if (split < 0) continue;
-    keep[split] = 1;
-    stack.push([first, split], [split, last]);
-  }
-  return points.filter((_, i) => keep[i]);
+  return thinned(points, TOLERANCE ** 2, (point, a, b) => {
+    const u = (point.frame - a.frame) / (b.frame - a.frame);
+    const dx = point.x - a.x - u * (b.x - a.x);
+    const dy = point.y - a.y - u * (b.y - a.y);
+    return dx * dx + dy * dy;
+  });
 }

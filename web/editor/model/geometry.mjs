@@ -215,6 +215,18 @@ export function nearest(path, point) {
  * @returns {P[]} always with the first and last point
  */
 export function simplify(points, tolerance) {
+  return thinned(points, tolerance, distanceToSegment);
+}
+
+/**
+ * Drop points that the kept ones before and after them tell of well enough.
+ * @template P
+ * @param {P[]} points
+ * @param {number} tolerance
+ * @param {(point: P, before: P, after: P) => number} distance how far a point is from what they tell
+ * @returns {P[]} always with the first and last point
+ */
+export function thinned(points, tolerance, distance) {
   if (points.length < 3) return points.slice();
   const keep = new Uint8Array(points.length);
   keep[0] = keep[points.length - 1] = 1;
@@ -225,7 +237,7 @@ export function simplify(points, tolerance) {
     let worst = tolerance;
     let split = -1;
     for (let i = first + 1; i < last; i++) {
-      const off = distanceToSegment(points[i], points[first], points[last]);
+      const off = distance(points[i], points[first], points[last]);
       if (off > worst) {
         worst = off;
         split = i;

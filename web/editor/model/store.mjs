@@ -36,6 +36,7 @@
  *   collapsed: ReadonlySet<string>,
  *   sizes: boolean,
  *   speeds: boolean,
+ *   heights: ReadonlyMap<string, import("./sizes.mjs").Heights>,
  *   spread: number,
  *   readOnly: boolean,
  *   message: string | null,
@@ -43,8 +44,9 @@
  *   `entity`: owner of new tracks; `drawing`: the track that the points tool extends; `stroke` and
  *   `cursor` in px, `marquee` in fractions; `viewport` null fits the frame; `hidden`, `locked` and
  *   `solo` hold layer keys (layers.mjs), and so does `collapsed`; `grid`: cells across the width, 0
- *   without; `sizes` and `speeds` are shown along the paths; `spread`: how many points the spread
- *   tool sets
+ *   without; `sizes` and `speeds` are shown along the paths; `heights` of
+ *   entities and free tracks, by id, as the graph's cut-outs give them; `spread`: how many points the
+ *   spread tool sets
  */
 import { emptyDocument, versioned } from "./document.mjs";
 import { grouped } from "./groups.mjs";
@@ -76,6 +78,7 @@ function initialState() {
     collapsed: new Set(),
     sizes: false,
     speeds: false,
+    heights: new Map(),
     spread: 5,
     readOnly: false,
     message: null,

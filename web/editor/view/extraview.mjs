@@ -9,7 +9,7 @@
 import { pointGrips } from "../controller/grips.mjs";
 import { cameraAt, filmed, sight } from "../model/camera.mjs";
 import { sampleTrack, visibleAt } from "../model/sampling.mjs";
-import { shownFrames, sideOf } from "../model/sizes.mjs";
+import { heightOf, shownFrames } from "../model/sizes.mjs";
 import { toCss } from "../model/viewport.mjs";
 
 /** The bar of the fastest step along a path, css. */
@@ -26,7 +26,6 @@ export function paintSizes(surface, track, color, portraits) {
   const { context, state, view } = surface;
   const { x, y, scale } = sampleTrack(track, state.doc);
   const picture = portraits(track);
-  const side = sideOf(state.doc) * view.scale;
   const now = state.frame;
   const frames = shownFrames(track).filter((f) => f !== now && visibleAt(track, f));
   if (visibleAt(track, now)) frames.push(now);
@@ -34,8 +33,8 @@ export function paintSizes(surface, track, color, portraits) {
   for (const f of frames) {
     const at = toCss(view, { x: x[f], y: y[f] });
     const ratio = picture ? picture.naturalWidth / picture.naturalHeight : 1;
-    const w = side * scale[f] * Math.min(1, ratio);
-    const h = side * scale[f] * Math.min(1, 1 / ratio);
+    const h = heightOf(state, track, f) * view.scale * scale[f];
+    const w = h * ratio;
     if (picture) {
       context.globalAlpha = f === now ? 0.9 : 0.3;
       context.drawImage(picture, at.x - w / 2, at.y - h / 2, w, h);
