@@ -6,6 +6,7 @@ docs/customization.md for what of it a transformer with joint attention can take
 
 from .applying import AppliedLoras
 from .arms import ARMS, lora_targets
+from .collaboration import Collaboration
 from .highway import appearance_highway
 from .lora import Lora, LoraInfo, read_lora, write_lora
 from .objectives import appearance_agnostic_target, attention_loss, debiased, debiased_loss
@@ -14,6 +15,7 @@ from .phases import phased
 __all__ = [
     "ARMS",
     "AppliedLoras",
+    "Collaboration",
     "Lora",
     "LoraInfo",
     "appearance_agnostic_target",
