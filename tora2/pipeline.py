@@ -1,6 +1,6 @@
 """Scenes to videos with the library's own host: pictures, words and paths in, frames out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .backbones import Backbone, backbone_of
 from .conditioning import EntityCondition, Tora2Conditioning
+from .customization import AppliedLoras, Lora
 from .encoders.entity import Encoders, encode_entity
 from .encoders.pictures import load_picture
 from .encoders.tiny import TinyEncoder
@@ -21,6 +22,7 @@ from .model_folder.parts import Parts, read_parts, write_parts
 from .models.adapter import Tora2Adapter
 from .models.autoencoder import PatchAutoencoder
 from .sampling import ClassifierFree, Dynamic, sample_latents
+from .scene import Window
 from .text import encode_prompts, encode_words, token_ids
 from .trajectory import Tracks, TrajectoryDocument, sample
 from .trajectory.flow import flow_map, flow_rgb
@@ -175,6 +177,7 @@ class Tora2Pipeline:
         scene: "Scene",
         callback: Callable[[int, int], None] | None = None,
         image: Tensor | None = None,
+        loras: Sequence[tuple[Lora, Window]] = (),
     ) -> Tora2Output:
         """Generate the video of a scene.
 
@@ -182,10 +185,12 @@ class Tora2Pipeline:
             scene: prompt, entities, trajectories and sampling settings.
             callback: called with (step, steps) after every denoising step; may raise to cancel.
             image: first frame [3, H, W] in [0, 1] of the video's size, for image-to-video models.
+            loras: each with its strength over the sampling; see `tora2.customization`.
 
         Raises:
-            ValueError: if the scene's size or frames do not suit the model, a picture or word
-                cannot be used, or an image is given to a text-to-video model or missing.
+            ValueError: if a LoRA was made for another model, the scene's size or frames do not
+                suit the model, a picture or word cannot be used, or an image is given to a
+                text-to-video model or missing.
         """
         document, settings = scene.trajectories, scene.sampling
         shape = self.check_size(document)
@@ -199,7 +204,8 @@ class Tora2Pipeline:
         if settings.unconditional == "zeros":
             negative = torch.zeros_like(negative)
         guide = Dynamic if settings.dynamic_guidance else ClassifierFree
-        with self._working(self.transformer, self.adapter):
+        applied = AppliedLoras(self.transformer, loras)
+        with self._working(self.transformer, self.adapter), applied:
             latents = sample_latents(
                 self.transformer,
                 self.backbone.make_scheduler(settings.scheduler),
@@ -214,6 +220,7 @@ class Tora2Pipeline:
                 image_latents=image_latents,
                 generator=generator,
                 callback=callback,
+                loras=applied,
             )
         with self._working(self.vae):
             video = decode_video(self.vae, latents.to(self.dtype))[0].float().cpu()

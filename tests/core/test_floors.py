@@ -23,7 +23,7 @@ FLOORS = (
         "cutouts",
     },
     {"scene", "latents", "overlay", "placing", "checkpoints"},
-    {"conditioning", "doctor"},
+    {"conditioning", "doctor", "customization"},
     {"data", "backbones", "sampling.guiders"},
     {"backbone"},
     {"model_folder", "sampling"},

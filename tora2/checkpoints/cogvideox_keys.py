@@ -41,6 +41,8 @@ _BLOCK = (
     ("transformer.layers.{i}.mlp.dense_h_to_4h", "ff.net.0.proj", "ff_proj"),
     ("transformer.layers.{i}.mlp.dense_4h_to_h", "ff.net.2", "ff_out"),
 )
+BLOCK_LAYERS = tuple((diffusers, comfy) for _, diffusers, comfy in _BLOCK)
+"""Every layer of a block, by its names in diffusers and in ComfyUI."""
 _SAT_QKV = "transformer.layers.{i}.attention.query_key_value"
 _SAT_ADALN = "mixins.adaln_layer.adaLN_modulations.{i}.1"
 _SAT_POSITIONS = "mixins.pos_embed.pos_embedding"

@@ -1,5 +1,6 @@
 """Denoising a clip: the loop, the solvers that step it, and the guiders that steer it."""
 
+from .collaborative import sample_collaboratively
 from .guiders import Branch, ClassifierFree, Dynamic, Guider
 from .loop import sample_latents
 from .schedules import make_scheduler
@@ -10,5 +11,6 @@ __all__ = [
     "Dynamic",
     "Guider",
     "make_scheduler",
+    "sample_collaboratively",
     "sample_latents",
 ]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..backbone import predict
 from ..conditioning import Tora2Conditioning
+from ..customization.applying import AppliedLoras
 from ..scene import Window
 from .guiders import Branch, ClassifierFree, Guider
 from .schedules import Solver
@@ -29,6 +30,7 @@ def sample_latents(
     image_latents: Tensor | None = None,
     generator: torch.Generator | None = None,
     callback: Callable[[int, int], None] | None = None,
+    loras: AppliedLoras | None = None,
 ) -> Tensor:
     """Denoise from pure noise.
 
@@ -44,6 +46,7 @@ def sample_latents(
         image_latents: [B, C, T, H, W] for image-to-video models, concatenated along channels.
         generator: of the noise that the DPM scheduler adds at every step.
         callback: called with (step, steps) after every step; may raise to cancel.
+        loras: that act on the transformer, whose strengths follow the schedule.
 
     Returns:
         [B, C, T, H, W] denoised latents, still scaled.
@@ -58,9 +61,11 @@ def sample_latents(
         active = conditioning
         if active is not None:
             active = active.scaled(motion.at(progress), appearance.at(progress))
+        if loras is not None:
+            loras.at(progress)
         x = latents if image_latents is None else torch.cat([latents, image_latents], dim=1)
         branches = guider.branches(context, negative, active)
-        predictions = _run(transformer, x, timestep, branches)
+        predictions = run_branches(transformer, x, timestep, branches)
         prediction = guider.combine(predictions, count, float(timestep))
         latents = solver.step(index, prediction, latents)
         if callback is not None:
@@ -68,7 +73,9 @@ def sample_latents(
     return latents
 
 
-def _run(transformer: Any, x: Tensor, timestep: Tensor, branches: Sequence[Branch]) -> list[Tensor]:
+def run_branches(
+    transformer: Any, x: Tensor, timestep: Tensor, branches: Sequence[Branch]
+) -> list[Tensor]:
     """Each branch's prediction in float32; those that share a conditioning run as one batch."""
     predictions: list[Tensor] = []
     for _, group in groupby(branches, key=lambda branch: id(branch.conditioning)):
