@@ -30,6 +30,7 @@ class Backbone(Protocol):
         predicts: what its output is.
         kind: the class of its transformers, by which `backbone_of` finds it.
         timesteps: length of its training schedule; timesteps are 0 … timesteps - 1.
+        text_field: what its configuration calls the width of the text that it reads.
     """
 
     name: str
@@ -37,9 +38,18 @@ class Backbone(Protocol):
     predicts: Prediction
     kind: type[nn.Module]
     timesteps: int
+    text_field: str
 
     def reads(self, path: str | os.PathLike[str]) -> bool:
         """Whether a file or folder holds this model's transformer, told by its tensors' names."""
+        ...
+
+    def read(self, path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """The arguments of `kind`, and its tensors under their names there, mapped from disk.
+
+        Raises:
+            ValueError: if there is no such transformer; OSError: if nothing can be read.
+        """
         ...
 
     def load(
@@ -77,6 +87,10 @@ class Backbone(Protocol):
 
     def blocks(self, transformer: Any) -> list[nn.Module]:
         """The transformer's blocks in the order they run, for sharding and recomputation."""
+        ...
+
+    def layers(self, transformer: Any) -> int:
+        """How many blocks an adapter has fusers for: `modulate` and `attend` number those."""
         ...
 
     def check_size(self, transformer: Any, frames: int, height: int, width: int) -> None:

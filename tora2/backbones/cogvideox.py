@@ -29,16 +29,20 @@ SCHEDULERS = {"dpm": CogVideoXDPMScheduler, "ddim": CogVideoXDDIMScheduler}
 
 
 class CogVideoX:
-    """The one implementation of `Backbone` so far; see there for what each method promises."""
+    """See `Backbone` for what each method promises."""
 
     name = "cogvideox"
     grid = COGVIDEOX
     predicts: Prediction = "v"
     kind: type[nn.Module] = CogVideoXTransformer3DModel
     timesteps = 1000
+    text_field = "text_embed_dim"
 
     def reads(self, path: str | os.PathLike[str]) -> bool:
         return find_transformer(read_transformer_weights(path).tensors) is not None
+
+    def read(self, path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        return read_transformer(path)
 
     def load(
         self,
@@ -62,7 +66,7 @@ class CogVideoX:
             ValueError: if there is no such transformer, or it is CogVideoX-1.5's or 2B's.
             OSError: if the file is missing or not readable.
         """
-        config, tensors = read_transformer(path)
+        config, tensors = self.read(path)
         if not learned_positions and tensors.pop(POSITIONS, None) is not None:
             config["use_learned_positional_embeddings"] = False
         with torch.device("meta"):
@@ -112,6 +116,9 @@ class CogVideoX:
 
     def blocks(self, transformer: CogVideoXTransformer3DModel) -> list[nn.Module]:
         return list(transformer.transformer_blocks)
+
+    def layers(self, transformer: CogVideoXTransformer3DModel) -> int:
+        return len(transformer.transformer_blocks)
 
     def check_size(
         self, transformer: CogVideoXTransformer3DModel, frames: int, height: int, width: int
