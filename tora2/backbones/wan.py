@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from ..checkpoints.assigning import assign, check_plain
 from ..checkpoints.folders import read_transformer_weights
 from ..checkpoints.wan_keys import convert_wan, find_wan, wan_config
-from ..geometry import Grid
+from ..geometry import WAN
 from . import Backbone, Prediction
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Wan:
     """See `Backbone` for what each method promises."""
 
     name = "wan"
-    grid = Grid(temporal=4, spatial=8, channels=16, patch=2)
+    grid = WAN
     predicts: Prediction = "flow"
     kind: type[nn.Module] = WanTransformer3DModel
     timesteps = 1000
