@@ -17,9 +17,10 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..checkpoints.assigning import assign, check_plain
+from ..checkpoints.assigning import assign
+from ..checkpoints.families import LATTE as FAMILY
+from ..checkpoints.families import read_family
 from ..checkpoints.folders import read_transformer_weights
-from ..checkpoints.latte_keys import convert_latte, find_latte, latte_config
 from ..geometry import LATTE
 from . import Backbone, Prediction
 
@@ -61,19 +62,10 @@ class Latte:
     text_field = "caption_channels"
 
     def reads(self, path: str | os.PathLike[str]) -> bool:
-        return find_latte(read_transformer_weights(path).tensors) is not None
+        return FAMILY.find(read_transformer_weights(path).tensors) is not None
 
     def read(self, path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        weights = read_transformer_weights(path)
-        found = find_latte(weights.tensors)
-        prefix = "" if found is None else found.prefix
-        inside = {n: t for n, t in weights.tensors.items() if n.startswith(prefix)}
-        check_plain(weights.path, inside)
-        try:
-            tensors = convert_latte(inside)
-            return latte_config(tensors, weights.config), tensors
-        except ValueError as error:
-            raise ValueError(f"{weights.path}: {error}") from None
+        return read_family(path, FAMILY)
 
     def load(
         self,

@@ -19,9 +19,10 @@ from diffusers import (
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..checkpoints.assigning import assign, check_plain
+from ..checkpoints.assigning import assign
+from ..checkpoints.families import WAN as FAMILY
+from ..checkpoints.families import read_family
 from ..checkpoints.folders import read_transformer_weights
-from ..checkpoints.wan_keys import convert_wan, find_wan, wan_config
 from ..geometry import WAN
 from . import Backbone, Prediction
 
@@ -49,19 +50,10 @@ class Wan:
     text_field = "text_dim"
 
     def reads(self, path: str | os.PathLike[str]) -> bool:
-        return find_wan(read_transformer_weights(path).tensors) is not None
+        return FAMILY.find(read_transformer_weights(path).tensors) is not None
 
     def read(self, path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        weights = read_transformer_weights(path)
-        found = find_wan(weights.tensors)
-        prefix = "" if found is None else found.prefix
-        inside = {n: t for n, t in weights.tensors.items() if n.startswith(prefix)}
-        check_plain(weights.path, inside)
-        try:
-            tensors = convert_wan(inside)
-            return wan_config(tensors, weights.config), tensors
-        except ValueError as error:
-            raise ValueError(f"{weights.path}: {error}") from None
+        return read_family(path, FAMILY)
 
     def load(
         self,
