@@ -42,14 +42,14 @@ from tora2.sampling import sample_latents  # noqa: E402
 
 SIDE, FRAMES, SIGMA = 64, 9, 6.0
 DIM, LAYERS, TEXT = 128, 4, 16
-TRAIN, SHOWN, BATCH = 512, 24, 16
+TRAIN, SHOWN, BATCH = 512, 24, 8
 ARMS = (
     ("latte", "without"),
-    ("latte", "extra channels"),
     ("latte", "adaptive norm"),
-    ("latte", "cross-attention"),
     ("wan", "without"),
     ("wan", "adaptive norm"),
+    ("latte", "extra channels"),
+    ("latte", "cross-attention"),
 )
 
 
@@ -121,7 +121,7 @@ def transformer(backbone: Backbone) -> Any:
 
     made = backbone.kind(
         **{
-            **SHAPES["latte-1"],
+            **SHAPES["Latte-1"],
             "num_attention_heads": 2,
             "attention_head_dim": DIM // 2,
             "cross_attention_dim": DIM,

@@ -30,7 +30,7 @@ def latte(**changes: Any) -> LatteTransformer3DModel:
         "sample_size": 12,
         "video_length": LATENT[0],
     }
-    model = LatteTransformer3DModel(**{**SHAPES["latte-1"], **sizes, **changes}).eval()
+    model = LatteTransformer3DModel(**{**SHAPES["Latte-1"], **sizes, **changes}).eval()
     for parameter in model.parameters():
         parameter.data.add_(torch.randn_like(parameter), alpha=0.05)
     return model
@@ -75,7 +75,7 @@ def test_published_sizes() -> None:
 
     def numbers(depth: int) -> tuple[int, ...]:
         with torch.device("meta"):
-            model = LatteTransformer3DModel(**{**SHAPES["latte-1"], "num_layers": depth})
+            model = LatteTransformer3DModel(**{**SHAPES["Latte-1"], "num_layers": depth})
             sizes = Tora2Config.preset("5b", dim=1152, layers=depth, latent_channels=4)
             parts = Tora2Adapter(sizes, BACKBONE.grid)
         return tuple(sum(p.numel() for p in part.parameters()) for part in (model, parts))

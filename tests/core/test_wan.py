@@ -44,7 +44,7 @@ class TestWan(Battery):
 
 @pytest.mark.parametrize(
     ("shape", "transformer", "adapter"),
-    [("1.3b", 1_418_996_800, 485_401_218), ("14b", 14_288_491_584, 2_418_638_978)],
+    [("Wan2.1-1.3B", 1_418_996_800, 485_401_218), ("Wan2.1-14B", 14_288_491_584, 2_418_638_978)],
 )
 def test_published_sizes(shape: str, transformer: int, adapter: int) -> None:
     """Counted with two depths and drawn out, as making all the blocks takes seconds."""

@@ -5,6 +5,8 @@ modules are imported when a backbone is first asked for, so that this package ne
 """
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -21,6 +23,26 @@ if TYPE_CHECKING:
 Prediction = Literal["v", "epsilon", "flow"]
 
 
+@dataclass(frozen=True)
+class Published:
+    """What is known of a model without its files: enough to plan a training with.
+
+    Attributes:
+        shapes: arguments of the transformers' class, by name; the first where none is named.
+        autoencoder: its config.json.
+        frames, height, width, fps: of the videos that it was made for.
+        text_tokens: of a prompt.
+    """
+
+    shapes: Mapping[str, Mapping[str, Any]]
+    autoencoder: Mapping[str, Any]
+    frames: int
+    height: int
+    width: int
+    fps: float
+    text_tokens: int
+
+
 class Backbone(Protocol):
     """What the library asks of a video model.
 
@@ -31,6 +53,7 @@ class Backbone(Protocol):
         kind: the class of its transformers, by which `backbone_of` finds it.
         timesteps: length of its training schedule; timesteps are 0 … timesteps - 1.
         text_field: what its configuration calls the width of the text that it reads.
+        published: sizes, for where its files are not there.
     """
 
     name: str
@@ -39,6 +62,7 @@ class Backbone(Protocol):
     kind: type[nn.Module]
     timesteps: int
     text_field: str
+    published: Published
 
     def reads(self, path: str | os.PathLike[str]) -> bool:
         """Whether a file or folder holds this model's transformer, told by its tensors' names."""

@@ -16,11 +16,13 @@ from torch.utils.checkpoint import checkpoint
 
 from ..checkpoints import read_transformer
 from ..checkpoints.assigning import assign
+from ..checkpoints.cogvideox_config import BLOCKS, CHANNELS, HEAD_DIM
 from ..checkpoints.cogvideox_keys import POSITIONS, find_transformer
 from ..checkpoints.folders import read_transformer_weights
 from ..geometry import COGVIDEOX
+from ..models.config import Tora2Config
 from ..models.rotary import crop_region
-from . import Backbone, Prediction
+from . import Backbone, Prediction, Published
 
 if TYPE_CHECKING:
     from ..conditioning import Tora2Conditioning
@@ -37,6 +39,23 @@ class CogVideoX:
     kind: type[nn.Module] = CogVideoXTransformer3DModel
     timesteps = 1000
     text_field = "text_embed_dim"
+    published = Published(
+        shapes={
+            "CogVideoX-5B": {
+                "num_attention_heads": CHANNELS // HEAD_DIM,
+                "attention_head_dim": HEAD_DIM,
+                "num_layers": BLOCKS,
+                "text_embed_dim": Tora2Config().word_dim,
+                "use_rotary_positional_embeddings": True,
+            }
+        },
+        autoencoder={"_class_name": "AutoencoderKLCogVideoX", "scaling_factor": 0.7},
+        frames=49,
+        height=480,
+        width=720,
+        fps=8.0,
+        text_tokens=226,
+    )
 
     def reads(self, path: str | os.PathLike[str]) -> bool:
         return find_transformer(read_transformer_weights(path).tensors) is not None

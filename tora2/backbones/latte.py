@@ -22,13 +22,13 @@ from ..checkpoints.families import LATTE as FAMILY
 from ..checkpoints.families import read_family
 from ..checkpoints.folders import read_transformer_weights
 from ..geometry import LATTE
-from . import Backbone, Prediction
+from . import Backbone, Prediction, Published
 
 if TYPE_CHECKING:
     from ..conditioning import Tora2Conditioning
 
 SHAPES: dict[str, dict[str, Any]] = {
-    "latte-1": {
+    "Latte-1": {
         "num_attention_heads": 16,
         "attention_head_dim": 72,
         "in_channels": LATTE.channels,
@@ -60,6 +60,22 @@ class Latte:
     kind: type[nn.Module] = LatteTransformer3DModel
     timesteps = 1000
     text_field = "caption_channels"
+    published = Published(
+        shapes=SHAPES,
+        autoencoder={
+            "_class_name": "AutoencoderKL",
+            "down_block_types": ["DownEncoderBlock2D"] * 4,
+            "up_block_types": ["UpDecoderBlock2D"] * 4,
+            "block_out_channels": [128, 256, 512, 512],
+            "layers_per_block": 2,
+            "scaling_factor": 0.18215,
+        },
+        frames=16,
+        height=512,
+        width=512,
+        fps=8.0,
+        text_tokens=120,
+    )
 
     def reads(self, path: str | os.PathLike[str]) -> bool:
         return FAMILY.find(read_transformer_weights(path).tensors) is not None

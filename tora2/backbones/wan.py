@@ -24,14 +24,15 @@ from ..checkpoints.families import WAN as FAMILY
 from ..checkpoints.families import read_family
 from ..checkpoints.folders import read_transformer_weights
 from ..geometry import WAN
-from . import Backbone, Prediction
+from . import Backbone, Prediction, Published
 
 if TYPE_CHECKING:
     from ..conditioning import Tora2Conditioning
 
+_SAME = {"attention_head_dim": 128, "text_dim": 4096}
 SHAPES: dict[str, dict[str, Any]] = {
-    "1.3b": {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30},
-    "14b": {"num_attention_heads": 40, "ffn_dim": 13824, "num_layers": 40},
+    "Wan2.1-1.3B": {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30},
+    "Wan2.1-14B": {"num_attention_heads": 40, "ffn_dim": 13824, "num_layers": 40},
 }
 """What differs between the published models, as arguments of WanTransformer3DModel."""
 SHIFT = 5.0
@@ -48,6 +49,15 @@ class Wan:
     kind: type[nn.Module] = WanTransformer3DModel
     timesteps = 1000
     text_field = "text_dim"
+    published = Published(
+        shapes={name: {**_SAME, **shape} for name, shape in SHAPES.items()},
+        autoencoder={"_class_name": "AutoencoderKLWan"},
+        frames=81,
+        height=480,
+        width=832,
+        fps=16.0,
+        text_tokens=512,
+    )
 
     def reads(self, path: str | os.PathLike[str]) -> bool:
         return FAMILY.find(read_transformer_weights(path).tensors) is not None
