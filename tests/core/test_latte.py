@@ -6,14 +6,21 @@ from typing import Any
 import pytest
 import torch
 from backbone_battery import LATENT, Battery
-from diffusers import LatteTransformer3DModel
+from diffusers import AutoencoderKL, LatteTransformer3DModel
+from other_models import scene, write_folder
 from torch import Tensor
+from transformers import T5EncoderModel
 
 from tora2.backbone import load_transformer, predict
 from tora2.backbones.latte import BACKBONE, SHAPES
+from tora2.checkpoints import inspect, load_adapter
 from tora2.checkpoints.latte_keys import convert_latte
+from tora2.cli import main
+from tora2.geometry import LATTE
 from tora2.models.adapter import Tora2Adapter, Tora2Config
+from tora2.pipeline import Tora2Pipeline
 from tora2.sampling import sample_latents
+from tora2.scene import Window
 
 DIM, TEXT = 64, 32
 
@@ -92,6 +99,10 @@ def test_the_publishers_file_is_read(tmp_path: Path) -> None:
     own["module.temp_pos_embed"] = model.temp_pos_embed
     own["module.caption_projection.y_embedding"] = torch.zeros(120, TEXT)
     torch.save({"model": {}, "ema": own, "steps": 3}, tmp_path / "t2v.pt")
+    seen = inspect(tmp_path)
+    assert (
+        "it cannot be used here" in seen.notes[0] and "expected a multiple of 72" in seen.notes[0]
+    )
     with pytest.raises(ValueError, match="64 channels, expected a multiple of 72"):
         load_transformer(tmp_path / "t2v.pt")
     assert convert_latte(own).keys() == model.state_dict().keys()
@@ -108,3 +119,35 @@ def test_it_samples(name: str) -> None:
     assert out.shape == x.shape and bool(out.isfinite().all())
     with pytest.raises(ValueError, match="the clip has 4 frames, expected at most the model's 3"):
         predict(model, torch.zeros(1, 4, 4, 2, 2), torch.tensor(0), text)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    text = Tora2Pipeline.from_pretrained("tiny", "cpu").text_encoder.config.d_model
+    vae = AutoencoderKL(
+        down_block_types=["DownEncoderBlock2D"] * 4,
+        up_block_types=["UpDecoderBlock2D"] * 4,
+        block_out_channels=[32] * 4,
+    )
+    root = tmp_path_factory.mktemp("latte")
+    model = latte(caption_channels=text, video_length=5)
+    return write_folder(root, "LattePipeline", model, vae, T5EncoderModel)
+
+
+def test_a_scene_becomes_a_video(folder: Path) -> None:
+    """Every frame has a latent of its own; the adapter's file says so."""
+    assert load_adapter(folder / "adapter.safetensors").grid == LATTE
+    pipeline = Tora2Pipeline.from_pretrained(folder, "cpu")
+    made = pipeline(scene(motion=Window(1.0)))
+    still = pipeline(scene(motion=Window(0.0)))
+    assert made.frames.shape == (5, 32, 48, 3) and made.latents.shape == (1, 4, 5, 4, 6)
+    assert not torch.equal(made.latents, still.latents)
+
+
+def test_its_folder_is_inspected_and_converted(folder: Path, tmp_path: Path) -> None:
+    seen = inspect(folder / "transformer")
+    assert seen.holds == ("a Latte transformer in diffusers names",)
+    assert (seen.sizes["blocks"], seen.sizes["in_channels"]) == (2, 4)
+    output = tmp_path / "latte.safetensors"
+    assert main(["convert", str(folder), "--to", "diffusers", "--output", str(output)]) == 0
+    assert main(["convert", str(folder), "--to", "comfy", "--output", str(output)]) == 2
