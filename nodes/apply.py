@@ -26,7 +26,9 @@ class Tora2Apply(io.ComfyNode):
             search_aliases=["tora apply", "trajectory control", "personalization", "model patch"],
             inputs=[
                 io.Model.Input(
-                    "model", tooltip="A CogVideoX-5B model, from Tora2 Load Model or any loader."
+                    "model",
+                    tooltip="A CogVideoX-5B model, from Tora2 Load Model or any loader, or Wan "
+                    "2.1's text-to-video model.",
                 ),
                 ConditioningSocket.Input("conditioning", tooltip="From Tora2 Bind."),
                 *_window("motion", "paths"),

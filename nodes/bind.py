@@ -271,7 +271,7 @@ def motion_latent(
     if vae is None:
         raise ValueError("the trajectories need a VAE, expected a connection to the input vae")
     latents = video.encode(vae, flow, tiled, seed)
-    return video.scale(latents, loaded.adapter.config.dim)
+    return video.scale(latents, loaded.adapter.config.dim, vae)
 
 
 def entity_condition(loaded: LoadedAdapter, one: Match, clip: Any) -> EntityCondition:

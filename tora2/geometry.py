@@ -119,3 +119,7 @@ class Grid:
 
 COGVIDEOX = Grid(temporal=4, spatial=8, channels=16, patch=2)
 """CogVideoX-1.0's, which the bundled model shares."""
+WAN = Grid(temporal=4, spatial=8, channels=16, patch=2)
+"""Wan 2.1's, of the same numbers."""
+LATTE = Grid(temporal=1, spatial=8, channels=4, patch=2)
+"""Latte's, whose autoencoder is one of pictures."""

@@ -1,4 +1,4 @@
-"""Text as CogVideoX reads it, and entity words alone (docs/method.md, Binding)."""
+"""Text as CogVideoX and Wan read it, and entity words alone (docs/method.md, Binding)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,9 +24,17 @@ def token_ids(tokenizer: Any, texts: Sequence[str], length: int) -> Tensor:
 
 
 def encode_prompts(text_encoder: Any, ids: Tensor) -> Tensor:
-    """Hidden states [B, L, D] of token ids [B, L]; like CogVideoX, without an attention mask."""
-    hidden: Tensor = text_encoder(ids.to(text_encoder.device))[0]
-    return hidden
+    """Hidden states [B, L, D] of token ids [B, L].
+
+    Like CogVideoX, without an attention mask. Wan's UMT5 has one, and zeros in place of padding.
+    """
+    ids = ids.to(text_encoder.device)
+    if text_encoder.config.model_type != "umt5":
+        hidden: Tensor = text_encoder(ids)[0]
+        return hidden
+    own = ids != 0
+    masked: Tensor = text_encoder(ids, attention_mask=own.long())[0]
+    return masked * own[..., None].to(masked.dtype)
 
 
 def encode_words(text_encoder: Any, ids: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,6 @@
-"""Tora2's two calls in every block of the host's CogVideoX, through the ModelPatcher alone.
+"""Tora2's two calls in every block of a video model of the host, through the ModelPatcher alone.
 
-`norm1` and `norm2` of a block are its seams. The fuser modulates what norm1 returns. The tensor
-that norm2 receives is the residual stream after attention, so the cross-attention is written into
-it. Between runs nothing is held on the device.
+Which modules of a block they go through, `seams` says. Between runs nothing is held on the device.
 """
 
 from __future__ import annotations
@@ -15,9 +13,8 @@ from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import CallbacksMP, WrappersMP
 
 from ...tora2.conditioning import Tora2Conditioning
-from ...tora2.geometry import COGVIDEOX
 from ..io_types import BoundConditioning
-from .corrections import correct
+from .seams import Seam, blocks_of
 from .windows import Window, strength_at
 
 KEY = "tora2"
@@ -36,12 +33,14 @@ def inject(
         ValueError: if the adapter was made for another transformer.
     """
     check_fits(model, bound)
-    patched = correct(model)
+    blocks = blocks_of(model.model.diffusion_model)
+    patched = blocks.correct(model)
     injection = Injection(model, bound, motion, appearance)
     for layer in range(bound.conditioning.adapter.config.layers):
-        for norm, patch in (("norm1", injection.norm1), ("norm2", injection.norm2)):
-            name = f"diffusion_model.blocks.{layer}.{norm}.forward"
-            patched.add_object_patch(name, patch(layer, patched.object_patches.get(name)))
+        for place, seam in blocks.seams.items():
+            name = f"diffusion_model.blocks.{layer}.{place}.forward"
+            previous = patched.object_patches.get(name)
+            patched.add_object_patch(name, injection.through(seam, layer, place, previous))
     patched.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, injection.run)
     patched.add_callback_with_key(CallbacksMP.ON_PRE_RUN, KEY, injection.place)
     patched.add_callback_with_key(CallbacksMP.ON_CLEANUP, KEY, injection.release)
@@ -51,20 +50,19 @@ def inject(
 
 
 def check_fits(model: ModelPatcher, bound: BoundConditioning) -> None:
-    """Refuse an adapter of another width or depth, and models that are no CogVideoX-1.0."""
+    """Refuse an adapter of another width, depth or latent geometry, and models without seams."""
     transformer = model.model.diffusion_model
-    blocks = getattr(transformer, "blocks", None)
-    if blocks is None or not hasattr(blocks[0], "norm1") or not hasattr(transformer, "patch_embed"):
-        raise ValueError(
-            f"the model is a {type(transformer).__name__}; Tora2 needs a CogVideoX-1.0 transformer"
-        )
-    if transformer.patch_size_t is not None:
-        raise ValueError("the model is a CogVideoX-1.5 transformer; Tora2 needs CogVideoX-1.0")
+    grid, count = blocks_of(transformer).grid, len(transformer.blocks)
     config = bound.conditioning.adapter.config
-    if (config.layers, config.dim) != (len(blocks), transformer.dim):
+    if (config.layers, config.dim) != (count, transformer.dim):
         raise ValueError(
             f"the adapter {bound.adapter.name} was made for {config.layers} blocks of "
-            f"{config.dim} channels but the model has {len(blocks)} blocks of {transformer.dim}"
+            f"{config.dim} channels but the model has {count} blocks of {transformer.dim}"
+        )
+    if bound.conditioning.adapter.grid != grid:
+        raise ValueError(
+            f"the adapter {bound.adapter.name} was made for latents of the geometry "
+            f"{bound.conditioning.adapter.grid}, expected {grid}"
         )
 
 
@@ -84,8 +82,12 @@ class Injection:
     def _adopt(self, model: Any) -> None:
         """Know a model's own norms; the host may move a patcher onto another copy of its model."""
         self._model = model
-        blocks = model.diffusion_model.blocks
-        self._norms = {"norm1": [b.norm1 for b in blocks], "norm2": [b.norm2 for b in blocks]}
+        blocks = blocks_of(model.diffusion_model)
+        self._grid = blocks.grid
+        self._modules = {
+            place: [block.get_submodule(place) for block in model.diffusion_model.blocks]
+            for place in blocks.seams
+        }
 
     def place(self, patcher: ModelPatcher) -> None:
         """Move the conditions to the device that the model runs on, once a run."""
@@ -139,53 +141,34 @@ class Injection:
         if conditioning.features is None:
             return
         frames, height, width = x.shape[2:]
-        rows, columns = (-(-side // COGVIDEOX.patch) for side in (height, width))  # padded
+        rows, columns = (-(-side // self._grid.patch) for side in (height, width))  # padded
         tokens = (frames, rows, columns)
         if tokens != (conditioning.frames, *conditioning.features[0].shape[-2:]):
             assert self.bound.size is not None
             bound_width, bound_height, bound_frames = self.bound.size
             raise ValueError(
-                f"the latent is {COGVIDEOX.latent_words(frames, height, width)} but the "
+                f"the latent is {self._grid.latent_words(frames, height, width)} but the "
                 "trajectories are bound at "
-                f"{COGVIDEOX.video_words(bound_frames, bound_height, bound_width)}; "
+                f"{self._grid.video_words(bound_frames, bound_height, bound_width)}; "
                 "give both one size"
             )
 
-    def norm1(self, layer: int, previous: Callable[..., Any] | None) -> Callable[..., Any]:
-        """norm1's forward with the motion-guidance fuser on the video tokens."""
+    def through(
+        self, seam: Seam, layer: int, place: str, previous: Callable[..., Any] | None
+    ) -> Callable[..., Any]:
+        """A module's forward with the conditions of the run that is on, if one is."""
 
-        def forward(video: torch.Tensor, *rest: Any) -> tuple[torch.Tensor, ...]:
-            current = self.current
-            original = previous or self._own_forward(layer, "norm1")
-            if current is None:
-                return original(video, *rest)
-            if not current.motion_first:
-                _write(video, current.attend(layer, video))
-            normed, *others = original(video, *rest)
-            return current.modulate(layer, normed), *others
+        def forward(*given: Any, **named: Any) -> Any:
+            own = previous or self._own_forward(layer, place)
+            if self.current is None:
+                return own(*given, **named)
+            return seam(self.current, layer, own, *given, **named)
 
         return forward
 
-    def norm2(self, layer: int, previous: Callable[..., Any] | None) -> Callable[..., Any]:
-        """norm2's forward after the cross-attention on the residual stream."""
-
-        def forward(video: torch.Tensor, *rest: Any) -> tuple[torch.Tensor, ...]:
-            current = self.current
-            if current is not None and current.motion_first:
-                _write(video, current.attend(layer, video))
-            original = previous or self._own_forward(layer, "norm2")
-            return original(video, *rest)
-
-        return forward
-
-    def _own_forward(self, layer: int, norm: str) -> Callable[..., Any]:
-        module = self._norms[norm][layer]
+    def _own_forward(self, layer: int, place: str) -> Callable[..., Any]:
+        module = self._modules[place][layer]
         return type(module).forward.__get__(module)
-
-
-def _write(stream: torch.Tensor, updated: torch.Tensor) -> None:
-    if updated is not stream:
-        stream.copy_(updated)
 
 
 def window_frames(window: Any) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from comfy import latent_formats, model_management, utils
 from comfy.ldm.cogvideo.vae import AutoencoderKLCogVideoX
+from comfy.ldm.wan.vae import WanVAE
 from torch import Tensor
 
 from ...tora2.geometry import COGVIDEOX
@@ -55,8 +56,13 @@ def encode(vae: Any, frames: Tensor, tiled: bool = False, seed: int | None = Non
     return latents
 
 
-def scale(latents: Tensor, width: int) -> Tensor:
-    """Latents as a transformer of `width` channels takes them, by the host's own rule."""
+def scale(latents: Tensor, width: int, vae: Any = None) -> Tensor:
+    """Latents as a transformer of `width` channels takes them, by the host's own rule.
+
+    Those of Wan's VAE, if it is given, have statistics of their own.
+    """
+    if vae is not None and isinstance(vae.first_stage_model, WanVAE):
+        return latent_formats.Wan21().process_in(latents)
     wide = width // 64 >= 48
     format = latent_formats.CogVideoX1_5() if wide else latent_formats.CogVideoX()
     return format.process_in(latents)

@@ -39,6 +39,10 @@ class Battery:
 
     def save(self, transformer: Any, folder: Path) -> None:
         """Write the library's own folder."""
+        transformer.save_pretrained(folder)
+
+    def configured(self, transformer: Any) -> tuple[int, int, int]:
+        """Patch, channels and temporal compression, as the library's own configuration has them."""
         raise NotImplementedError
 
     def inputs(self, batch: int = 1) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,7 +57,7 @@ class Battery:
         config = Tora2Config.preset(
             "tiny",
             dim=self.dim,
-            layers=len(self.backbone.blocks(transformer)),
+            layers=self.backbone.layers(transformer),
             latent_channels=self.backbone.grid.channels,
             word_dim=self.text,
             feature_dim=16,
@@ -89,10 +93,8 @@ class Battery:
 
     def test_its_grid_agrees_with_its_config(self) -> None:
         transformer, grid = self.transformer(), self.backbone.grid
-        config = transformer.config
-        assert config.patch_size == grid.patch
-        assert config.out_channels == grid.channels
-        assert config.temporal_compression_ratio == grid.temporal
+        assert self.configured(transformer) == (grid.patch, grid.channels, grid.temporal)
+        assert getattr(transformer.config, self.backbone.text_field) == self.text
 
     def test_text_alone_is_the_library_s_own_forward(self) -> None:
         transformer, (x, timestep, text) = self.transformer(), self.inputs(2)

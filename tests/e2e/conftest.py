@@ -159,12 +159,18 @@ def _stand_ins(base: Path) -> None:
     import torch
     from safetensors.torch import load_file, save_file
 
+    from tora2.checkpoints import save_adapter
+    from tora2.models.adapter import Tora2Adapter, Tora2Config
+
     folders = {name: base / "models" / name for name in ("diffusion_models", "tora2", "loras")}
     for folder in folders.values():
         folder.mkdir()
     for picture in ("circle.png", "star.png"):
         shutil.copy(DEMO / picture, base / "input" / picture)
     shutil.copy(TINY / "adapter.safetensors", folders["tora2"] / "tiny.safetensors")
+    config = json.loads((TINY / "text_encoder" / "config.json").read_text())
+    beside = Tora2Config.preset("tiny", dim=128, layers=1, word_dim=config["d_model"])
+    save_adapter(Tora2Adapter(beside), folders["tora2"] / "tiny_wan.safetensors")
     (source,) = (TINY / "transformer").glob("*.safetensors")
     weights = load_file(source)
     save_file(weights, folders["diffusion_models"] / "tiny.safetensors")

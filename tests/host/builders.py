@@ -59,24 +59,23 @@ def adapter(pack: Pack, seed: int = 1, **changes: Any) -> Any:
     """A small adapter whose zero-initialised parts are random, so that everything acts."""
     torch.manual_seed(seed)
     module = pack("tora2.models.adapter")
-    config = module.Tora2Config.preset(
-        "tiny",
-        dim=64 * HEADS,
-        layers=LAYERS,
-        word_dim=TEXT,
-        feature_dim=16,
-        semantic_dim=12,
-        face_dim=12,
-        object_dim=12,
-        qformer_dim=32,
-        queries=4,
-        context_dim=32,
-        attention_dim=64,
-        attention_heads=2,
-        binder_heads=2,
-        contrastive_dim=8,
-        **changes,
-    )
+    sizes = {
+        "dim": 64 * HEADS,
+        "layers": LAYERS,
+        "word_dim": TEXT,
+        "feature_dim": 16,
+        "semantic_dim": 12,
+        "face_dim": 12,
+        "object_dim": 12,
+        "qformer_dim": 32,
+        "queries": 4,
+        "context_dim": 32,
+        "attention_dim": 64,
+        "attention_heads": 2,
+        "binder_heads": 2,
+        "contrastive_dim": 8,
+    }
+    config = module.Tora2Config.preset("tiny", **{**sizes, **changes})
     return small.wake(module.Tora2Adapter(config).eval().requires_grad_(False), std=0.05)
 
 

@@ -5,6 +5,8 @@ modules are imported when a backbone is first asked for, so that this package ne
 """
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -21,6 +23,26 @@ if TYPE_CHECKING:
 Prediction = Literal["v", "epsilon", "flow"]
 
 
+@dataclass(frozen=True)
+class Published:
+    """What is known of a model without its files: enough to plan a training with.
+
+    Attributes:
+        shapes: arguments of the transformers' class, by name; the first where none is named.
+        autoencoder: its config.json.
+        frames, height, width, fps: of the videos that it was made for.
+        text_tokens: of a prompt.
+    """
+
+    shapes: Mapping[str, Mapping[str, Any]]
+    autoencoder: Mapping[str, Any]
+    frames: int
+    height: int
+    width: int
+    fps: float
+    text_tokens: int
+
+
 class Backbone(Protocol):
     """What the library asks of a video model.
 
@@ -30,6 +52,8 @@ class Backbone(Protocol):
         predicts: what its output is.
         kind: the class of its transformers, by which `backbone_of` finds it.
         timesteps: length of its training schedule; timesteps are 0 … timesteps - 1.
+        text_field: what its configuration calls the width of the text that it reads.
+        published: sizes, for where its files are not there.
     """
 
     name: str
@@ -37,9 +61,19 @@ class Backbone(Protocol):
     predicts: Prediction
     kind: type[nn.Module]
     timesteps: int
+    text_field: str
+    published: Published
 
     def reads(self, path: str | os.PathLike[str]) -> bool:
         """Whether a file or folder holds this model's transformer, told by its tensors' names."""
+        ...
+
+    def read(self, path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """The arguments of `kind`, and its tensors under their names there, mapped from disk.
+
+        Raises:
+            ValueError: if there is no such transformer; OSError: if nothing can be read.
+        """
         ...
 
     def load(
@@ -77,6 +111,10 @@ class Backbone(Protocol):
 
     def blocks(self, transformer: Any) -> list[nn.Module]:
         """The transformer's blocks in the order they run, for sharding and recomputation."""
+        ...
+
+    def layers(self, transformer: Any) -> int:
+        """How many blocks an adapter has fusers for: `modulate` and `attend` number those."""
         ...
 
     def check_size(self, transformer: Any, frames: int, height: int, width: int) -> None:

@@ -16,11 +16,13 @@ from torch.utils.checkpoint import checkpoint
 
 from ..checkpoints import read_transformer
 from ..checkpoints.assigning import assign
+from ..checkpoints.cogvideox_config import BLOCKS, CHANNELS, HEAD_DIM
 from ..checkpoints.cogvideox_keys import POSITIONS, find_transformer
 from ..checkpoints.folders import read_transformer_weights
 from ..geometry import COGVIDEOX
+from ..models.config import Tora2Config
 from ..models.rotary import crop_region
-from . import Backbone, Prediction
+from . import Backbone, Prediction, Published
 
 if TYPE_CHECKING:
     from ..conditioning import Tora2Conditioning
@@ -29,16 +31,37 @@ SCHEDULERS = {"dpm": CogVideoXDPMScheduler, "ddim": CogVideoXDDIMScheduler}
 
 
 class CogVideoX:
-    """The one implementation of `Backbone` so far; see there for what each method promises."""
+    """See `Backbone` for what each method promises."""
 
     name = "cogvideox"
     grid = COGVIDEOX
     predicts: Prediction = "v"
     kind: type[nn.Module] = CogVideoXTransformer3DModel
     timesteps = 1000
+    text_field = "text_embed_dim"
+    published = Published(
+        shapes={
+            "CogVideoX-5B": {
+                "num_attention_heads": CHANNELS // HEAD_DIM,
+                "attention_head_dim": HEAD_DIM,
+                "num_layers": BLOCKS,
+                "text_embed_dim": Tora2Config().word_dim,
+                "use_rotary_positional_embeddings": True,
+            }
+        },
+        autoencoder={"_class_name": "AutoencoderKLCogVideoX", "scaling_factor": 0.7},
+        frames=49,
+        height=480,
+        width=720,
+        fps=8.0,
+        text_tokens=226,
+    )
 
     def reads(self, path: str | os.PathLike[str]) -> bool:
         return find_transformer(read_transformer_weights(path).tensors) is not None
+
+    def read(self, path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        return read_transformer(path)
 
     def load(
         self,
@@ -62,7 +85,7 @@ class CogVideoX:
             ValueError: if there is no such transformer, or it is CogVideoX-1.5's or 2B's.
             OSError: if the file is missing or not readable.
         """
-        config, tensors = read_transformer(path)
+        config, tensors = self.read(path)
         if not learned_positions and tensors.pop(POSITIONS, None) is not None:
             config["use_learned_positional_embeddings"] = False
         with torch.device("meta"):
@@ -112,6 +135,9 @@ class CogVideoX:
 
     def blocks(self, transformer: CogVideoXTransformer3DModel) -> list[nn.Module]:
         return list(transformer.transformer_blocks)
+
+    def layers(self, transformer: CogVideoXTransformer3DModel) -> int:
+        return len(transformer.transformer_blocks)
 
     def check_size(
         self, transformer: CogVideoXTransformer3DModel, frames: int, height: int, width: int

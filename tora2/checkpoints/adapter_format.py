@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import torch
 
-from ..fields import load_json, mapping, number, show
+from ..fields import integer, load_json, mapping, number, show
+from ..geometry import COGVIDEOX, Grid
 from ..models.config import Tora2Config
 from .assigning import assign, stored_dtype
 from .safetensors_file import write_safetensors
@@ -22,6 +24,7 @@ FORMAT = "tora2"
 VERSION = 1
 MAX_CONFIG = 64 * 1024
 FLOW_SIGMA = "tora2_flow_sigma"
+GRID = "tora2_grid"
 _LEAST = 10  # tensors in a fuser; in a residual block and a Q-Former layer there are more
 
 
@@ -46,6 +49,8 @@ def save_adapter(
         "version": str(VERSION),
         "tora2_config": json.dumps(adapter.config.to_dict()),
     }
+    if adapter.grid != COGVIDEOX:
+        ours[GRID] = json.dumps(asdict(adapter.grid))
     for key, value in (metadata or {}).items():
         if key in ours or not isinstance(key, str) or not isinstance(value, str):
             raise ValueError(
@@ -111,6 +116,23 @@ def read_config(weights: Weights) -> Tora2Config:
         raise ValueError(f"{where}: {error}") from None
 
 
+def read_grid(weights: Weights) -> Grid:
+    """The latent geometry that an adapter was made for; CogVideoX's where its file says nothing.
+
+    Raises:
+        ValueError: if what it says is none.
+    """
+    text = weights.metadata.get(GRID)
+    if text is None:
+        return COGVIDEOX
+    try:
+        names = tuple(Grid.__dataclass_fields__)
+        values = mapping(load_json(text, GRID, MAX_CONFIG), GRID, names)
+        return Grid(**{name: integer(values[name], f"{GRID}.{name}", 1, 1024) for name in names})
+    except ValueError as error:
+        raise ValueError(f"{weights.path}: {error}") from None
+
+
 def parse_config(value: object) -> Tora2Config:
     """An adapter configuration out of untrusted JSON; fields that are absent keep their default.
 
@@ -125,7 +147,7 @@ def adapter_from(weights: Weights, dtype: torch.dtype | None = None) -> Tora2Ada
     """Build the adapter of our own file; see `load_adapter`."""
     config = read_config(weights)
     check_counts(config, weights)
-    adapter = empty_adapter(config)
+    adapter = empty_adapter(config, read_grid(weights))
     assign(adapter, weights.tensors, weights.path, dtype or stored_dtype(weights.tensors))
     return adapter
 
@@ -149,9 +171,9 @@ def check_counts(config: Tora2Config, weights: Weights) -> None:
             )
 
 
-def empty_adapter(config: Tora2Config) -> Tora2Adapter:
+def empty_adapter(config: Tora2Config, grid: Grid = COGVIDEOX) -> Tora2Adapter:
     """An adapter without memory for its parameters (the meta device)."""
     from ..models.adapter import Tora2Adapter
 
     with torch.device("meta"):
-        return Tora2Adapter(config)
+        return Tora2Adapter(config, grid)

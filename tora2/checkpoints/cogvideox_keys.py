@@ -69,8 +69,20 @@ class TransformerNames:
 
 def find_transformer(names: Iterable[str]) -> TransformerNames | None:
     """The layout of a CogVideoX transformer among tensor names, or None."""
+    return find_layout(_SIGNATURES, names)
+
+
+def find_layout(
+    signatures: Mapping[str, tuple[str, str]], names: Iterable[str]
+) -> TransformerNames | None:
+    """The layout of a transformer among tensor names, or None.
+
+    Args:
+        signatures: of each layout, two names that no other model has both of.
+        names: of all tensors, behind any common prefix.
+    """
     known = set(names)
-    for layout, (first, second) in _SIGNATURES.items():
+    for layout, (first, second) in signatures.items():
         for name in known:
             prefix = name.removesuffix(first)
             if prefix != name and prefix[-1:] in ("", ".") and prefix + second in known:

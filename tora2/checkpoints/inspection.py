@@ -17,6 +17,7 @@ from .adapter_format import check_counts, is_adapter_file, read_config
 from .assigning import check_plain
 from .cogvideox_config import HEAD_DIM, transformer_config
 from .cogvideox_keys import convert_transformer, find_transformer
+from .families import LATTE, WAN, Family
 from .folders import read_adapter_weights, read_transformer_weights
 from .motion_keys import motion_config, motion_tensors
 from .recognition import Holding, Kind, recognise, shapes_of
@@ -35,11 +36,14 @@ _ORDER = (
     Kind.MOTION,
     Kind.APPEARANCE,
     Kind.TRANSFORMER,
+    Kind.WAN,
+    Kind.LATTE,
     Kind.TEXT_ENCODER,
     Kind.VAE,
     Kind.LORA,
     Kind.SEMANTIC,
 )
+_FAMILIES = {Kind.WAN: WAN, Kind.LATTE: LATTE}
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,8 @@ def _finding(
         return _motion(path, holding, {**last.tensors, **first.tensors})
     if holding.kind is Kind.TRANSFORMER:
         return _transformer(last, holding)
+    if holding.kind in _FAMILIES:
+        return _other(last, holding, _FAMILIES[holding.kind])
     return _Finding((holding,) if holding.kind is not Kind.SEMANTIC else ())
 
 
@@ -220,6 +226,24 @@ def _transformer(weights: Weights, holding: Holding) -> _Finding:
     return _Finding((holding,), sizes)
 
 
+def _other(weights: Weights, holding: Holding, family: Family) -> _Finding:
+    """The sizes of another model's transformer."""
+    try:
+        config, _ = family.read(weights)
+    except ValueError as error:
+        unfit = replace(holding, trouble=str(error))
+        return _Finding((unfit,), notes=(complaint(unfit),))
+    heads, width = (int(str(config[x])) for x in ("num_attention_heads", "attention_head_dim"))
+    sizes = {
+        "channels": heads * width,
+        "blocks": config["num_layers"],
+        "heads": heads,
+        "in_channels": config["in_channels"],
+        "text_channels": config.get("text_dim", config.get("caption_channels")),
+    }
+    return _Finding((holding,), sizes)
+
+
 def _folders(path: Path) -> _Finding:
     """Models in a pipeline's other folders, which are not looked into."""
     places = (
@@ -237,6 +261,11 @@ def _needs(findings: Iterable[_Finding]) -> _Finding:
     adapter = bool(there & {Kind.ADAPTER, Kind.MOTION})
     missing: list[str] = []
     places: list[Source] = []
+    other = there & set(_FAMILIES)
+    if other and not adapter:
+        missing.append("an adapter trained for it: none is published, `train` makes one")
+    if other:
+        return _Finding(missing=tuple(missing))
     if Kind.TRANSFORMER in there and not adapter:
         missing.append("trajectory control needs Tora's motion parts")
         places += [sources.TORA_SPLIT, sources.TORA_SAT]

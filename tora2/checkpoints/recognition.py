@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .assigning import SCALED
 from .cogvideox_keys import count_blocks, entry_name, find_transformer
+from .families import LATTE, WAN, Family
 from .motion_keys import motion_names, parts_of
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -22,6 +23,8 @@ class Kind(Enum):
 
     ADAPTER = "Tora2's own adapter, with its configuration"
     TRANSFORMER = "a CogVideoX transformer"
+    WAN = "a Wan 2.1 transformer"
+    LATTE = "a Latte transformer"
     MOTION = "Tora's motion parts, or one of the two"
     APPEARANCE = "Tora2's appearance parts"
     LORA = "a LoRA"
@@ -71,6 +74,8 @@ def recognise(shapes: Shapes, own: bool = False) -> tuple[Holding, ...]:
     found = (
         Holding(Kind.ADAPTER) if own else None,
         _transformer(shapes),
+        _other(shapes, Kind.WAN, WAN),
+        _other(shapes, Kind.LATTE, LATTE),
         _motion(shapes),
         Holding(Kind.APPEARANCE) if any(name.startswith(OURS) for name in shapes) else None,
         Holding(Kind.LORA) if any(".lora_" in n or "lora_down" in n for n in shapes) else None,
@@ -90,6 +95,20 @@ def _transformer(shapes: Shapes) -> Holding | None:
         found.layout,
         shapes.get(entry_name(found), ()),
         count_blocks(shapes, found),
+        scaled=any(name.endswith(SCALED) for name in shapes),
+    )
+
+
+def _other(shapes: Shapes, kind: Kind, family: Family) -> Holding | None:
+    found = family.find(shapes)
+    if found is None:
+        return None
+    inside = [name.removeprefix(found.prefix) for name in shapes if name.startswith(found.prefix)]
+    return Holding(
+        kind,
+        found.layout,
+        shapes.get(found.prefix + family.entry, ()),
+        family.count(inside),
         scaled=any(name.endswith(SCALED) for name in shapes),
     )
 

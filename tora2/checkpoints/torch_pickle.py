@@ -36,9 +36,9 @@ class _BoundedReads(io.FileIO):
 def read_torch(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The state dict of a torch file; the tensors stay on disk until they are used.
 
-    A 22 GB file takes address space and no memory. Tensors may lie in the root or under `module`
-    or `state_dict`, as DeepSpeed and SAT write them; plain numbers and texts beside them, and the
-    known remains of a training run, are ignored.
+    A 22 GB file takes address space and no memory. Tensors may lie in the root, under `module` or
+    `state_dict` as DeepSpeed and SAT write them, or under `ema` as Latte does; plain numbers and
+    texts beside them, and the known remains of a training run, are ignored.
 
     Raises:
         ValueError: if the file is damaged, holds anything but tensors and plain data, or holds no
@@ -65,7 +65,7 @@ def read_torch(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         kind = type(content).__name__ if isinstance(content, list | tuple) else "single value"
         raise ValueError(f"{path} holds a {kind}, expected a state dict")
     state = content.texts()
-    for key in ("module", "state_dict"):
+    for key in ("module", "state_dict", "ema"):
         inside = state.get(key)
         if isinstance(inside, Items):
             state = inside.texts()

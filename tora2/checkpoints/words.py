@@ -39,8 +39,8 @@ def some(names: Mapping[str, object]) -> str:
 
 def brief(holding: Holding) -> str:
     """A holding in a refusal."""
-    if holding.kind is Kind.TRANSFORMER:
-        return f"a CogVideoX transformer in {_NAMES[holding.layout]} names"
+    if holding.kind in (Kind.TRANSFORMER, Kind.WAN, Kind.LATTE):
+        return f"{holding.kind.value} in {_NAMES[holding.layout]} names"
     if holding.kind is Kind.MOTION:
         if len(holding.parts) == 2:
             return "Tora's motion parts (trajectory extractor and fusers)"
@@ -65,6 +65,6 @@ def phrase(holding: Holding) -> str:
 
 def complaint(holding: Holding) -> str:
     """Why a holding cannot be used, as a sentence; empty if it can."""
-    if holding.kind is Kind.TRANSFORMER and holding.trouble:
+    if holding.kind in (Kind.TRANSFORMER, Kind.WAN, Kind.LATTE) and holding.trouble:
         return f"it cannot be used here: {holding.trouble}"
     return holding.trouble

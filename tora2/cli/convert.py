@@ -26,6 +26,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Convert, and say what was written."""
     from ..checkpoints import convert_transformer, load_adapter, read_transformer, save_adapter
+    from ..checkpoints.families import family_of
+    from ..checkpoints.folders import read_transformer_weights
     from ..checkpoints.safetensors_file import write_safetensors
 
     output = Path(arguments.output)
@@ -38,6 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
         from ..encoders.arcface import LAYOUT, convert_onnx
 
         write_safetensors(output, convert_onnx(arguments.file), {"format": LAYOUT})
+    elif family := family_of((weights := read_transformer_weights(arguments.file)).tensors):
+        write_safetensors(output, family.read(weights, arguments.to)[1], {"format": "pt"})
     else:
         _, tensors = read_transformer(arguments.file)
         tensors = convert_transformer(tensors, arguments.to)

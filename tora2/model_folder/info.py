@@ -8,11 +8,12 @@ from typing import Any
 from ..checkpoints.module_folder import read_json, write_json
 from ..fields import choice, integer, mapping, number, refuse, sequence, show, text
 from ..geometry import COGVIDEOX, Grid
+from ..latents import GRIDS
 
 INDEX = "model_index.json"
 FORMAT = "tora2-pipeline"
 VERSION = 1
-AUTOENCODERS = ("PatchAutoencoder", "AutoencoderKLCogVideoX")
+AUTOENCODERS = ("PatchAutoencoder", *GRIDS)
 MAX_SIDE = 4096
 MAX_FRAMES = 1024
 MAX_TEXT = 4096
@@ -57,8 +58,12 @@ class ModelIndex:
     adapter: str
 
 
-def read_index(folder: Path, grid: Grid = COGVIDEOX) -> ModelIndex:
-    """Our own model_index.json, or that of a diffusers pipeline of CogVideoX or Tora.
+def read_index(folder: Path, grid: Grid | None = None) -> ModelIndex:
+    """Our own model_index.json, or that of a diffusers pipeline of CogVideoX, Tora, Wan or Latte.
+
+    Args:
+        folder: of the model.
+        grid: its latent geometry; by default that of its autoencoder.
 
     Raises:
         ValueError: names the file, the value and what was expected.
@@ -83,13 +88,23 @@ def write_index(folder: Path, index: ModelIndex) -> None:
     write_json(folder / INDEX, values)
 
 
+_PIPELINES = {
+    "WanPipeline": (ModelInfo(832, 480, 81, 16, text_tokens=512), "AutoencoderKLWan"),
+    "LattePipeline": (ModelInfo(512, 512, 16, 8, text_tokens=120), "AutoencoderKL"),
+}
+
+
 def _diffusers(kind: object) -> ModelIndex:
+    if isinstance(kind, str) and kind in _PIPELINES:
+        return ModelIndex(*_PIPELINES[kind], False, "adapter.safetensors")
     if not isinstance(kind, str) or not kind.startswith(("CogVideoX", "Tora")):
-        raise ValueError(f"it describes a {show(kind)}, expected a CogVideoX or Tora pipeline")
+        raise ValueError(
+            f"it describes a {show(kind)}, expected a CogVideoX, Tora, Wan or Latte pipeline"
+        )
     return ModelIndex(ModelInfo(), "AutoencoderKLCogVideoX", False, "transformer")
 
 
-def _ours(index: Mapping[str, Any], grid: Grid) -> ModelIndex:
+def _ours(index: Mapping[str, Any], grid: Grid | None) -> ModelIndex:
     version = index.get("version")
     if index.get("format") != FORMAT or isinstance(version, bool) or version != VERSION:
         raise ValueError(
@@ -102,9 +117,10 @@ def _ours(index: Mapping[str, Any], grid: Grid) -> ModelIndex:
     if parts["encoder"] not in (None, "TinyEncoder"):
         raise refuse("parts.encoder", parts["encoder"], "TinyEncoder or null")
     given = {name: values[name] for name in names if name in values}
+    autoencoder = choice(parts["vae"], "parts.vae", AUTOENCODERS)
     return ModelIndex(
-        _info({**asdict(ModelInfo()), **given}, grid),
-        choice(parts["vae"], "parts.vae", AUTOENCODERS),
+        _info({**asdict(ModelInfo()), **given}, grid or GRIDS.get(autoencoder, COGVIDEOX)),
+        autoencoder,
         parts["encoder"] is not None,
         "adapter.safetensors",
     )

@@ -17,7 +17,8 @@ from ..checkpoints.assigning import assign
 from ..checkpoints.folders import read_transformer_weights
 from ..checkpoints.module_folder import read_json
 from ..fields import choice, finite, integer, number, refuse, sequence, show
-from ..geometry import COGVIDEOX, Grid
+from ..geometry import Grid
+from ..latents import GRIDS
 from ..text import token_ids
 
 Reader = Callable[[object, str], object]
@@ -38,6 +39,10 @@ def _flag(value: object, path: str) -> bool:
 
 def _list(item: Reader, value: object, path: str) -> list[object]:
     return [item(x, f"{path}[{i}]") for i, x in enumerate(sequence(value, path, 1, 8))]
+
+
+def _numbers(value: object, path: str) -> list[object]:
+    return [finite(x, f"{path}[{i}]") for i, x in enumerate(sequence(value, path, 1, 1024))]
 
 
 _T5: Mapping[str, Reader] = {
@@ -74,22 +79,51 @@ _COGVIDEOX_VAE: Mapping[str, Reader] = {
     "invert_scale_latents": _flag,
 }
 
+_WAN_VAE: Mapping[str, Reader] = {
+    "base_dim": partial(integer, low=1, high=8192),
+    "z_dim": _width,
+    "dim_mult": partial(_list, partial(integer, low=1, high=64)),
+    "num_res_blocks": partial(integer, low=1, high=16),
+    "temperal_downsample": partial(_list, _flag),
+    "latents_mean": _numbers,
+    "latents_std": _numbers,
+}
+_PICTURE_VAE: Mapping[str, Reader] = {
+    "in_channels": _width,
+    "out_channels": _width,
+    "down_block_types": partial(_list, partial(choice, options=("DownEncoderBlock2D",))),
+    "up_block_types": partial(_list, partial(choice, options=("UpDecoderBlock2D",))),
+    "block_out_channels": partial(_list, partial(integer, low=1, high=8192)),
+    "latent_channels": _width,
+    "layers_per_block": partial(integer, low=1, high=16),
+    "act_fn": partial(choice, options=("silu", "swish", "mish", "gelu", "relu")),
+    "norm_num_groups": partial(integer, low=1, high=8192),
+    "scaling_factor": partial(number, low=1e-6, high=1e6),
+}
+_AUTOENCODERS = {
+    "AutoencoderKLCogVideoX": _COGVIDEOX_VAE,
+    "AutoencoderKLWan": _WAN_VAE,
+    "AutoencoderKL": _PICTURE_VAE,
+}
+
 # transformers 4 writes the base class's name for a tokenizer that has only its tokenizer.json.
 _FAST = ("TokenizersBackend", "PreTrainedTokenizerFast", "PreTrainedTokenizer")
 _TOKENIZERS = (*_FAST, "T5Tokenizer", "T5TokenizerFast")
 
 
 def load_text_encoder(folder: Path, dtype: torch.dtype) -> Any:
-    """transformers' T5EncoderModel on the CPU.
+    """transformers' T5EncoderModel or UMT5EncoderModel on the CPU.
 
     Raises:
         ValueError: names the file and what does not fit.
     """
-    from transformers import T5Config, T5EncoderModel
+    from transformers import T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
-    config = _sizes(folder, "model_type", ("t5",), _T5)
+    kinds = {"t5": (T5Config, T5EncoderModel), "umt5": (UMT5Config, UMT5EncoderModel)}
+    config = _sizes(folder, "model_type", tuple(kinds), _T5)
     config |= {"is_encoder_decoder": False, "use_cache": False}
-    model: Any = _built(folder, lambda: T5EncoderModel(T5Config(**config)))
+    sizes, library = kinds[str(read_json(folder / "config.json")["model_type"])]
+    model: Any = _built(folder, lambda: library(sizes(**config)))
     tensors = _tensors(folder, "model")
     shared = tensors.get("shared.weight", tensors.get("encoder.embed_tokens.weight"))
     inside = {n: t for n, t in tensors.items() if not n.startswith(("decoder.", "lm_head."))}
@@ -100,19 +134,26 @@ def load_text_encoder(folder: Path, dtype: torch.dtype) -> Any:
     return model.eval()
 
 
-def load_autoencoder(folder: Path, dtype: torch.dtype, grid: Grid = COGVIDEOX) -> Any:
-    """diffusers' AutoencoderKLCogVideoX on the CPU.
+def load_autoencoder(folder: Path, dtype: torch.dtype, grid: Grid | None = None) -> Any:
+    """An autoencoder of diffusers on the CPU: CogVideoX's, Wan's, or that of pictures.
 
     Raises:
         ValueError: names the file and what does not fit, as another compression than the grid's.
     """
-    from diffusers import AutoencoderKLCogVideoX
+    import diffusers
 
-    config = _sizes(folder, "_class_name", ("AutoencoderKLCogVideoX",), _COGVIDEOX_VAE)
-    vae: Any = _built(folder, lambda: AutoencoderKLCogVideoX(**config))
-    made = vae.config
-    spatial = 2 ** (len(made.block_out_channels) - 1)
-    found = (made.temporal_compression_ratio, spatial, made.latent_channels)
+    kind = read_json(folder / "config.json").get("_class_name") if folder.is_dir() else None
+    readers = _AUTOENCODERS.get(str(kind), _COGVIDEOX_VAE)
+    config = _sizes(folder, "_class_name", tuple(_AUTOENCODERS), readers)
+    vae: Any = _built(folder, lambda: getattr(diffusers, str(kind))(**config))
+    made, grid = vae.config, grid or GRIDS[str(kind)]
+    if kind == "AutoencoderKLWan":
+        found = (2 ** sum(made.temperal_downsample), 2 ** (len(made.dim_mult) - 1), made.z_dim)
+        check_statistics(folder, made)
+    else:
+        spatial = 2 ** (len(made.block_out_channels) - 1)
+        temporal = 1 if kind == "AutoencoderKL" else made.temporal_compression_ratio
+        found = (temporal, spatial, made.latent_channels)
     expected = (grid.temporal, grid.spatial, grid.channels)
     if found != expected:
         raise ValueError(
@@ -121,6 +162,17 @@ def load_autoencoder(folder: Path, dtype: torch.dtype, grid: Grid = COGVIDEOX) -
         )
     assign(vae, _tensors(folder, "diffusion_pytorch_model"), folder, dtype)
     return vae.eval()
+
+
+def check_statistics(folder: Path, made: Any) -> None:
+    """Refuse statistics of Wan's latents that are not of each channel, or deviations of 0."""
+    if any(len(x) != made.z_dim for x in (made.latents_mean, made.latents_std)) or any(
+        x <= 0 for x in made.latents_std
+    ):
+        raise ValueError(
+            f"{str(folder / 'config.json')!r} has latents_mean or latents_std that do not fit, "
+            f"expected {made.z_dim} of each, deviations above 0"
+        )
 
 
 def load_tokenizer(folder: Path) -> Any:

@@ -27,8 +27,8 @@ class Parts:
 
     Attributes:
         transformer: of a known backbone.
-        vae: `PatchAutoencoder` or diffusers' `AutoencoderKLCogVideoX`.
-        text_encoder, tokenizer: a T5 encoder and its tokenizer, which pads with 0.
+        vae: `PatchAutoencoder` or an autoencoder of diffusers.
+        text_encoder, tokenizer: a T5 or UMT5 encoder and its tokenizer, which pads with 0.
         adapter: of the transformer's width and depth.
         info: what the model makes.
         encoders: of pictures; a folder holds one only where it is ours.
@@ -51,18 +51,24 @@ class Parts:
         backbone = backbone_of(self.transformer)
         config, adapter = self.transformer.config, self.adapter.config
         width = self.text_encoder.config.d_model
-        _same("the transformer reads text", config.text_embed_dim, "the text encoder's", width)
+        reads = config[backbone.text_field]
+        _same("the transformer reads text", reads, "the text encoder's", width)
         if "binding" in self.adapter.capabilities:
             _same("the adapter reads words", adapter.word_dim, "the text encoder's", width)
-        blocks = backbone.blocks(self.transformer)
+        blocks = backbone.layers(self.transformer)
         made, dim = (
             (adapter.layers, adapter.dim),
             config.num_attention_heads * config.attention_head_dim,
         )
-        if made != (len(blocks), dim):
+        if made != (blocks, dim):
             raise ValueError(
                 f"the adapter was made for {made[0]} blocks of {made[1]} channels but the "
-                f"transformer has {len(blocks)} blocks of {dim}"
+                f"transformer has {blocks} blocks of {dim}"
+            )
+        if self.adapter.grid != backbone.grid:
+            raise ValueError(
+                f"the adapter was made for latents of the geometry {self.adapter.grid}, expected "
+                f"the transformer's {backbone.grid}"
             )
         channels = backbone.grid.channels
         if isinstance(self.vae, PatchAutoencoder):
@@ -147,7 +153,7 @@ def write_parts(parts: Parts, path: str | Path, dtype: torch.dtype) -> None:
     own = parts.encoders.joint
     if isinstance(own, TinyEncoder):
         save_module(own, folder / "image_encoder", dtype)
-    kind = "PatchAutoencoder" if ours else "AutoencoderKLCogVideoX"
+    kind = type(parts.vae).__name__
     write_index(
         folder,
         ModelIndex(parts.info, kind, isinstance(own, TinyEncoder), "adapter.safetensors"),

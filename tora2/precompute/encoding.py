@@ -23,8 +23,7 @@ from ..encoders.fingerprint import fingerprint
 from ..encoders.loading import load_encoders
 from ..encoders.pictures import Picture, content_box, cover, crop, on_white
 from ..encoders.tiny import TinyEncoder
-from ..geometry import COGVIDEOX
-from ..latents import encode_posterior
+from ..latents import encode_posterior, grid_of, scaling_of
 from ..model_folder.parts import read_encoding_parts
 from ..models.autoencoder import PatchAutoencoder
 from ..models.config import Tora2Config
@@ -226,7 +225,7 @@ class ClipEncoder:
         return x.detach().to("cpu", self.cache.dtype).contiguous()
 
     def _describe(self, config: EncodingConfig) -> CacheConfig:
-        info, grid = self._info, COGVIDEOX
+        info, grid = self._info, grid_of(self._vae)
         frames = info.frames if config.frames is None else config.frames
         height = info.height if config.height is None else config.height
         width = info.width if config.width is None else config.width
@@ -242,7 +241,7 @@ class ClipEncoder:
             latent_frames=latent_frames,
             rows=rows,
             columns=columns,
-            scaling=float(self._vae.config.scaling_factor),
+            scaling=scaling_of(self._vae),
             posterior=not isinstance(self._vae, PatchAutoencoder),
             text_tokens=info.text_tokens,
             text_dim=self._text.config.d_model,

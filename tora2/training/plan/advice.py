@@ -143,7 +143,7 @@ def _unseen(case: Case) -> Case:
 
 def _shorter(frames: int) -> Callable[[Case], Case]:
     def change(case: Case) -> Case:
-        cache = with_frames(case.sizes.cache, frames)
+        cache = with_frames(case.sizes.cache, frames, case.sizes.model.grid)
         return replace(case, sizes=replace(case.sizes, cache=cache))
 
     return change

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import diffusers
 import torch
-from diffusers import AutoencoderKLCogVideoX, CogVideoXTransformer3DModel
 from torch import nn
 
-from ...backbones import backbone_named
+from ...backbones import Backbone, backbone_named, backbones
 from ...checkpoints.module_folder import read_json
 from ...data.cache import CacheConfig
 from ...data.clips import ClipBatch
@@ -22,6 +22,7 @@ from ...data.pool import Pool
 from ...data.spritebind import SpriteBind
 from ...data.spritebind.encoding import encode_clips, rendered
 from ...data.spritebind.vocabulary import make_tokenizer
+from ...latents import GRIDS
 from ...models.adapter import Tora2Adapter
 from ...models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
 from ...models.config import Tora2Config
@@ -47,14 +48,21 @@ class Sizes:
     """What a step's cost depends on, beside the configuration.
 
     Attributes:
-        transformer: arguments of diffusers' CogVideoXTransformer3DModel.
+        transformer: arguments of the backbone's class.
         autoencoder: class name and fields of its config.json.
         cache: of the clips.
+        backbone: by name.
     """
 
     transformer: dict[str, Any]
     autoencoder: dict[str, Any]
     cache: CacheConfig
+    backbone: str = "cogvideox"
+
+    @property
+    def model(self) -> Backbone:
+        """What the transformer is."""
+        return backbone_named(self.backbone)
 
     @property
     def layers(self) -> int:
@@ -127,32 +135,33 @@ def _without_motion(
 
 def adapter_model(config: AdapterTraining, sizes: Sizes, low: bool = False) -> Model:
     """The parts of a run but for the autoencoder, inside `shapes` or on the meta device."""
-    made = backbone_named("cogvideox")
-    arguments = sizes.transformer
+    made, arguments = sizes.model, sizes.transformer
     width = arguments["num_attention_heads"] * arguments["attention_head_dim"]
     widths = {
         "dim": width,
         "layers": sizes.layers,
-        "word_dim": arguments["text_embed_dim"],
+        "word_dim": arguments[made.text_field],
         "latent_channels": made.grid.channels,
         **{name: getattr(sizes.cache, name) for name in ("semantic_dim", "face_dim", "object_dim")},
     }
     adapter = {k: v for k, v in config.adapter.items() if k not in widths}
     half = config.base.dtype != "fp32"
     with _default(torch.bfloat16 if half else torch.float32):
-        transformer = CogVideoXTransformer3DModel(**arguments).requires_grad_(False)
+        transformer: Any = made.kind(**arguments).requires_grad_(False)
     if config.base.recompute:
         transformer.enable_gradient_checkpointing()
     with _default(torch.bfloat16 if low and half else torch.float32):
-        parts = Tora2Adapter(replace(Tora2Config.preset(config.preset), **{**adapter, **widths}))
+        preset = Tora2Config.preset(config.preset)
+        parts = Tora2Adapter(replace(preset, **{**adapter, **widths}), made.grid)
     return Model(transformer, None, parts)
 
 
 def new_autoencoder(settings: Mapping[str, Any]) -> nn.Module:
     """An autoencoder of the kind and sizes that its config.json gives."""
     values = {k: v for k, v in settings.items() if not k.startswith("_")}
-    if settings.get("_class_name") == "AutoencoderKLCogVideoX":
-        made: nn.Module = AutoencoderKLCogVideoX.from_config(values)
+    kind = settings.get("_class_name")
+    if kind in GRIDS:
+        made: nn.Module = getattr(diffusers, str(kind)).from_config(values)
         return made
     return PatchAutoencoder(PatchAutoencoderConfig(**values))
 
@@ -213,9 +222,9 @@ def tiny_loop(config: TrainConfig, like: ClipBatch) -> Loop:
 @cache
 def warm() -> None:
     """Have real tensors in what backbones remember, before shapes could get there."""
-    backbone = backbone_named("cogvideox")
     zero = torch.zeros(1, 1, 1, 1, 1)
-    backbone.noised(zero, zero, torch.zeros(1, dtype=torch.int64))
+    for backbone in backbones():
+        backbone.noised(zero, zero, torch.zeros(1, dtype=torch.int64))
 
 
 class _default:

@@ -13,15 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...backbones import backbone_of
-from ...checkpoints import read_transformer
-from ...checkpoints.cogvideox_config import BLOCKS, CHANNELS, HEAD_DIM
+from ...backbones import Backbone, backbone_for, backbone_named, backbone_of, backbones
 from ...data.cache import FOLDER, CacheConfig, read_config
 from ...data.shards import INDEX
-from ...geometry import COGVIDEOX
-from ...latents import decode_video, encode_video
+from ...fields import show
+from ...geometry import COGVIDEOX, Grid
+from ...latents import decode_video, encode_video, grid_of
 from ...model_folder import TINY
-from ...models.config import Tora2Config
 from ..counting import Counted, count, not_begun, shapes
 from ..optimizer import check_moments
 from ..recipes.adapter.config import AdapterTraining, Stage
@@ -42,16 +40,7 @@ from .loops import (
 from .memory import Peaks, Weights
 from .step import StepCount, bytes_of, count_step
 
-_PUBLISHED: dict[str, Any] = {
-    "num_attention_heads": CHANNELS // HEAD_DIM,
-    "attention_head_dim": HEAD_DIM,
-    "num_layers": BLOCKS,
-    "text_embed_dim": Tora2Config().word_dim,
-    "use_rotary_positional_embeddings": True,
-}
-_AUTOENCODER = {"_class_name": "AutoencoderKLCogVideoX", "scaling_factor": 0.7}
-_FRAMES, _HEIGHT, _WIDTH, _RATE = 49, 480, 720, 8.0
-_TEXT_TOKENS, _SEMANTIC_TOKENS, _AUGMENTATIONS = 226, 257, 4
+_SEMANTIC_TOKENS, _AUGMENTATIONS = 257, 4
 _PERIODS = 2  # that are counted, and one more; what lies beyond is as they are
 
 
@@ -100,57 +89,80 @@ def sizes_of(config: AdapterTraining) -> tuple[Sizes, list[str]]:
     Only headers are read of files with weights.
 
     Raises:
-        ValueError: if a file is damaged or no CogVideoX's; OSError: if it cannot be read.
+        ValueError: if a file is damaged or no known model's, or `base.shape` is unknown; OSError:
+            if it cannot be read.
     """
     base, notes = config.base, []
     path = TINY / "transformer" if base.transformer == "tiny" else Path(base.transformer)
     if path.exists():
-        arguments, _ = read_transformer(path)
+        backbone = backbone_for(path)
+        arguments, _ = backbone.read(path)
     else:
-        arguments = dict(_PUBLISHED)
-        notes.append(f"{base.transformer} is not here: the sizes of CogVideoX-5B are taken")
+        backbone, name = _published(base.shape)
+        arguments = dict(backbone.published.shapes[name])
+        notes.append(f"{base.transformer} is not here: the sizes of {name} are taken")
+    published = backbone.published
     folder = path.parent / "vae" if base.autoencoder is None else Path(base.autoencoder)
     if base.autoencoder == "tiny":
         folder = TINY / "vae"
     elif base.autoencoder is None and (path / "vae").is_dir():
         folder = path / "vae"
-    autoencoder = _AUTOENCODER
+    autoencoder = dict(published.autoencoder)
     if (folder / "config.json").is_file():
         autoencoder = read_autoencoder(folder)
     else:
-        notes.append("the autoencoder is not here: CogVideoX-5B's is taken")
+        whose = next(iter(published.shapes))
+        notes.append(f"the autoencoder is not here: {whose}'s is taken")
     if (Path(config.clips) / FOLDER).is_dir():
         cache = read_config(Path(config.clips) / FOLDER)
     else:
-        cache = published_cache(config)
-        size = COGVIDEOX.video_words(cache.frames, cache.height, cache.width)
+        cache = published_cache(config, backbone=backbone)
+        size = backbone.grid.video_words(cache.frames, cache.height, cache.width)
         notes.append(f"{config.clips} has no cache: clips of {size} are taken")
+    field = backbone.text_field
     arguments = {
-        **_PUBLISHED,
+        **next(iter(published.shapes.values())),
         **arguments,
-        "text_embed_dim": arguments.get("text_embed_dim", cache.text_dim),
+        field: arguments.get(field, cache.text_dim),
     }
-    return Sizes(arguments, autoencoder, cache), notes
+    return Sizes(arguments, autoencoder, cache, backbone.name), notes
+
+
+def _published(shape: str | None) -> tuple[Backbone, str]:
+    """The backbone that has a published shape, and its name."""
+    for backbone in backbones():
+        for name in backbone.published.shapes:
+            if name == (shape or "CogVideoX-5B"):
+                return backbone, name
+    known = ", ".join(name for backbone in backbones() for name in backbone.published.shapes)
+    raise ValueError(f"key 'base.shape' is {show(shape)}; expected one of {known}")
 
 
 def published_cache(
-    config: AdapterTraining, frames: int = _FRAMES, height: int = _HEIGHT, width: int = _WIDTH
+    config: AdapterTraining,
+    frames: int | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    backbone: Backbone | None = None,
 ) -> CacheConfig:
-    """A cache as `precompute` makes it for CogVideoX-5B."""
+    """A cache as `precompute` makes it, for CogVideoX-5B or another backbone."""
     adapter = config.adapter_config()
-    _, channels, latent, rows, columns = COGVIDEOX.latent_shape(frames, height, width)
+    backbone = backbone or backbone_named("cogvideox")
+    usual = backbone.published
+    frames, height, width = frames or usual.frames, height or usual.height, width or usual.width
+    _, channels, latent, rows, columns = backbone.grid.latent_shape(frames, height, width)
     return CacheConfig(
         frames=frames,
         height=height,
         width=width,
-        fps=_RATE,
+        fps=usual.fps,
         channels=channels,
         latent_frames=latent,
         rows=rows,
         columns=columns,
         scaling=1.0,
         posterior=True,
-        text_tokens=_TEXT_TOKENS,
+        text_tokens=usual.text_tokens,
         text_dim=adapter.word_dim,
         semantic_tokens=_SEMANTIC_TOKENS,
         semantic_dim=adapter.semantic_dim,
@@ -164,9 +176,9 @@ def published_cache(
     )
 
 
-def with_frames(cache: CacheConfig, frames: int) -> CacheConfig:
+def with_frames(cache: CacheConfig, frames: int, grid: Grid = COGVIDEOX) -> CacheConfig:
     """The same cache of shorter clips."""
-    return replace(cache, frames=frames, latent_frames=COGVIDEOX.latent_frames(frames))
+    return replace(cache, frames=frames, latent_frames=grid.latent_frames(frames))
 
 
 class Adapter:
@@ -253,7 +265,7 @@ class _Autoencoder:
 def _autoencoding(given: _Autoencoder) -> tuple[Counted, Counted]:
     """Encoding a flow picture as a step does, and decoding a clip."""
     frames, height, width = given.size
-    _watching.get()(f"the autoencoder on {COGVIDEOX.video_words(frames, height, width)}")
+    _watching.get()(f"the autoencoder on {Grid.video_words(frames, height, width)}")
     with shapes(), torch.no_grad():
         vae: Any = new_autoencoder({k: _thawed(v) for k, v in given.settings})
         if given.half:
@@ -261,7 +273,7 @@ def _autoencoding(given: _Autoencoder) -> tuple[Counted, Counted]:
         if given.tiled and hasattr(vae, "enable_tiling"):
             vae.enable_tiling()
         video = torch.rand(1, 3, frames, height, width)
-        latent = torch.rand(COGVIDEOX.latent_shape(frames, height, width))
+        latent = torch.rand(grid_of(vae).latent_shape(frames, height, width))
         return count(lambda: encode_video(vae, video)), count(lambda: decode_video(vae, latent))
 
 

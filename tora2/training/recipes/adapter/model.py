@@ -12,6 +12,8 @@ from ....backbone import load_transformer
 from ....backbones import backbone_of
 from ....checkpoints.module_folder import load_module, read_json
 from ....data.encoded import EncodedClips
+from ....geometry import COGVIDEOX, Grid
+from ....latents import GRIDS, scaling_of
 from ....model_folder import TINY
 from ....model_folder.libraries import load_autoencoder
 from ....models.adapter import Tora2Adapter
@@ -48,7 +50,7 @@ def load_vae(base: Base) -> Any:
         ValueError: if there is none, or its files are damaged.
     """
     folder = _vae_folder(base)
-    if read_json(folder / "config.json").get("_class_name") == "AutoencoderKLCogVideoX":
+    if read_json(folder / "config.json").get("_class_name") in GRIDS:
         vae = load_autoencoder(folder, _DTYPES[base.dtype])
         if base.tiled:
             vae.enable_tiling()
@@ -81,12 +83,12 @@ def adapter_config(
     Raises:
         ValueError: if the configuration sets another one of those.
     """
-    made = transformer.config
+    made, backbone = transformer.config, backbone_of(transformer)
     widths = {
         "dim": made.num_attention_heads * made.attention_head_dim,
-        "layers": len(backbone_of(transformer).blocks(transformer)),
-        "word_dim": made.text_embed_dim,
-        "latent_channels": backbone_of(transformer).grid.channels,
+        "layers": backbone.layers(transformer),
+        "word_dim": made[backbone.text_field],
+        "latent_channels": backbone.grid.channels,
     }
     if clips is not None:
         for name in ("semantic_dim", "face_dim", "object_dim"):
@@ -106,7 +108,7 @@ def check_clips(clips: EncodedClips, transformer: Any, vae: Any, config: Tora2Co
     _, channels, frames, rows, columns = grid.latent_shape(made.frames, made.height, made.width)
     made.require(channels=channels, latent_frames=frames, rows=rows, columns=columns)
     backbone_of(transformer).check_size(transformer, frames, rows, columns)
-    scale = float(vae.config.scaling_factor)
+    scale = scaling_of(vae)
     if not math.isclose(made.scaling, scale, rel_tol=1e-6):
         raise ValueError(
             f"the cache was made with a scaling of {made.scaling:g}, expected {scale:g}, that of "
@@ -114,14 +116,16 @@ def check_clips(clips: EncodedClips, transformer: Any, vae: Any, config: Tora2Co
         )
 
 
-def new_adapter(config: AdapterTraining, sizes: Tora2Config) -> tuple[Tora2Adapter, list[Taken]]:
+def new_adapter(
+    config: AdapterTraining, sizes: Tora2Config, grid: Grid = COGVIDEOX
+) -> tuple[Tora2Adapter, list[Taken]]:
     """An adapter to begin with, a function of the seed and the files it begins with.
 
     Returns:
         It, in float32 on the CPU, and what was taken from which file.
     """
     torch.manual_seed(config.seed)
-    adapter = Tora2Adapter(sizes)
+    adapter = Tora2Adapter(sizes, grid)
     taken = []
     if config.warm_start.motion is not None:
         taken.append(take_motion(adapter, config.warm_start.motion))

@@ -195,13 +195,14 @@ class Run:
         transformer, vae = load_base(self.config.base), load_vae(self.config.base)
         sizes = adapter_config(self.config, transformer, self.clips)
         check_clips(self.clips, transformer, vae, sizes)
+        grid = backbone_of(transformer).grid
         if start is None:
-            adapter, taken = new_adapter(self.config, sizes)
+            adapter, taken = new_adapter(self.config, sizes, grid)
             if taken and self.us.first:
                 with atomic_path(self.output / STARTED) as file:
                     file.write_text("".join(one.words() + "\n" for one in taken), encoding="utf-8")
         else:
-            adapter = Tora2Adapter(sizes)
+            adapter = Tora2Adapter(sizes, grid)
             read_state(adapter, start)
         return Model(transformer, vae.to(self.us.device), adapter)
 
