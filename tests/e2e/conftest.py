@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class Server:
 
     url: str
     base: Path
+    user: str = ""
 
     @property
     def log(self) -> str:
@@ -53,11 +55,14 @@ class Server:
     def post(self, path: str, value: Any) -> tuple[int, Any]:
         return asyncio.run(self._request("POST", path, value))
 
-    async def _request(self, method: str, path: str, value: Any = None) -> tuple[int, Any]:
+    def _session(self) -> Any:
         import aiohttp
 
+        return aiohttp.ClientSession(headers={"Comfy-User": self.user} if self.user else {})
+
+    async def _request(self, method: str, path: str, value: Any = None) -> tuple[int, Any]:
         async with (
-            aiohttp.ClientSession() as session,
+            self._session() as session,
             session.request(method, self.url + path, json=value) as response,
         ):
             text = await response.text()
@@ -75,7 +80,7 @@ class Server:
         client = uuid.uuid4().hex
         ends = {"execution_success", "execution_error", "execution_interrupted"}
         async with (
-            aiohttp.ClientSession() as session,
+            self._session() as session,
             session.ws_connect(f"{self.url}/ws?clientId={client}", max_msg_size=0) as socket,
         ):
             given = {"prompt": prompt, "client_id": client}
@@ -114,21 +119,30 @@ class Server:
 @pytest.fixture(scope="session")
 def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`main.py --cpu` with this repository as its only custom node."""
+    base = tmp_path_factory.mktemp("server")
+    with serve(comfyui, base) as running:
+        yield running
+
+
+@contextmanager
+def serve(comfyui: Path, base: Path, *more: str, public: bool = True) -> Iterator[Server]:
+    """A server with folders of its own below `base`, started with `more` arguments."""
     if not (TINY / "model_index.json").is_file():
         pytest.skip("the bundled model is not there: train it with configs/tiny.yaml")
-    base = tmp_path_factory.mktemp("server")
     for name in ("custom_nodes", "models", "input", "output", "temp", "user"):
         (base / name).mkdir()
     (base / "custom_nodes" / "tora2").symlink_to(REPOSITORY)
-    _stand_ins(base)
-    _public_shapes(base, comfyui)
+    if public:
+        _stand_ins(base)
+        _public_shapes(base, comfyui)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     arguments = ["--cpu", "--base-directory", str(base), "--disable-api-nodes", "--port", str(port)]
+    arguments += ["--database-url", "sqlite:///:memory:", *more]
     with (base / "server.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "main.py", *arguments, "--database-url", "sqlite:///:memory:"],
+            [sys.executable, "main.py", *arguments],
             cwd=comfyui,
             stdout=log,
             stderr=subprocess.STDOUT,
