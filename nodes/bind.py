@@ -15,7 +15,7 @@ from ..tora2.geometry import COGVIDEOX
 from ..tora2.scene import FLOW_LATENTS, MAX_SEED, Flow
 from ..tora2.trajectory import Tracks, TrajectoryDocument, sample
 from ..tora2.trajectory.flow import FLOW_MODES, flow_map, flow_rgb
-from .host import adapters, memory, notes, progress, video, words
+from .host import adapters, memory, notes, previews, progress, video, words
 from .io_types import (
     AdapterSocket,
     BoundConditioning,
@@ -216,7 +216,9 @@ def bind(
         advance()
         adapter = adapters.on_device(loaded.patcher)
         conditioning = Tora2Conditioning.build(adapter, latent, conditions, tracks)
-        bound = BoundConditioning(conditioning.to(loaded.patcher.offload_device), loaded, size)
+        resting = conditioning.to(loaded.patcher.offload_device)
+        colours = None if vae is None else previews.factors(vae)
+        bound = BoundConditioning(resting, loaded, size, colours)
         text = report(matches, document, clip is not None)
         if flow is not None and (extra := video.extra_frames(vae, len(flow))):
             text += (

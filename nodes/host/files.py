@@ -78,9 +78,7 @@ def searched() -> list[Path]:
     return [Path(path) for path in paths]
 
 
-def output_path(
-    prefix: str, extension: str, base: Path | None = None
-) -> tuple[str, str, str]:
+def output_path(prefix: str, extension: str, base: Path | None = None) -> tuple[str, str, str]:
     """A new file in the output folder, or in another `base`: its path, name and subfolder.
 
     Raises:

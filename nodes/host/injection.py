@@ -17,6 +17,7 @@ from comfy.patcher_extension import CallbacksMP, WrappersMP
 from ...tora2.conditioning import Tora2Conditioning
 from ...tora2.geometry import COGVIDEOX
 from ..io_types import BoundConditioning
+from . import previews
 from .corrections import correct
 from .windows import Window, strength_at
 
@@ -37,6 +38,7 @@ def inject(
     """
     check_fits(model, bound)
     patched = correct(model)
+    previews.show(patched, bound.colours)
     injection = Injection(model, bound, motion, appearance)
     for layer in range(bound.conditioning.adapter.config.layers):
         for norm, patch in (("norm1", injection.norm1), ("norm2", injection.norm2)):

@@ -25,7 +25,7 @@ FLOORS = (
     {"scene", "latents", "overlay", "placing", "checkpoints"},
     {"conditioning", "doctor"},
     {"data", "backbones", "sampling.guiders"},
-    {"backbone"},
+    {"backbone", "previews"},
     {"model_folder", "sampling"},
     {"pipeline", "precompute"},
     {"evaluation"},

@@ -23,6 +23,7 @@ TINY = REPOSITORY / "tora2" / "assets" / "tiny"
 DEMO = REPOSITORY / "tora2" / "assets" / "demo"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or ""
 START_S, RUN_S = 240, 240
+_BEFORE_PICTURE = 8  # bytes of a message: what it is, and which kind of picture
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Run:
     id: str
     outcome: str
     messages: list[dict[str, Any]] = field(default_factory=list)
+    previews: list[bytes] = field(default_factory=list)
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [m["data"] for m in self.messages if m["type"] == kind]
@@ -90,6 +92,8 @@ class Server:
             run = Run(answer["prompt_id"], "")
             while not run.outcome:
                 message = await socket.receive(timeout=RUN_S)
+                if message.type == aiohttp.WSMsgType.BINARY:
+                    run.previews.append(message.data[_BEFORE_PICTURE:])
                 if message.type != aiohttp.WSMsgType.TEXT:
                     continue
                 value = json.loads(message.data)
@@ -120,7 +124,7 @@ class Server:
 def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`main.py --cpu` with this repository as its only custom node."""
     base = tmp_path_factory.mktemp("server")
-    with serve(comfyui, base) as running:
+    with serve(comfyui, base, "--preview-method", "latent2rgb") as running:
         yield running
 
 
