@@ -8,6 +8,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..tora2.conditioning import Tora2Conditioning
+from ..tora2.mixing import Mixture
 from ..tora2.models.adapter import Tora2Adapter
 from ..tora2.previews import RgbFactors
 
@@ -51,9 +52,12 @@ class BoundConditioning:
         size: (width, height, frames) of the video that the trajectories were drawn for, or None
             without trajectories.
         colours: of the VAE's latents, for previews; None without a VAE.
+        mixture: where entities' paths do not all act fully all the time, what acts when; its
+            entities are those with paths, in the document's order of matches.
     """
 
     conditioning: Tora2Conditioning
     adapter: LoadedAdapter
     size: tuple[int, int, int] | None = None
     colours: RgbFactors | None = None
+    mixture: Mixture | None = None

@@ -24,7 +24,7 @@ FLOORS = (
     },
     {"scene", "latents", "overlay", "placing", "checkpoints"},
     {"conditioning", "doctor"},
-    {"data", "backbones", "sampling.guiders"},
+    {"data", "backbones", "sampling.guiders", "mixing"},
     {"backbone", "previews"},
     {"model_folder", "sampling"},
     {"pipeline", "precompute"},

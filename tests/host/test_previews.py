@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tora2.previews import RgbFactors, chart, fit
+from tora2.previews import chart, fit
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,7 +68,7 @@ def test_another_autoencoder_is_fitted_once(
         parameter.data.mul_(0.9)
     made = previews.factors(other)
     (kept,) = tmp_path.rglob("*.json")
-    assert RgbFactors.load(kept) == made != previews.factors(bundled[2])
+    assert pack("tora2.previews").RgbFactors.load(kept) == made != previews.factors(bundled[2])
     kept.write_text(kept.read_text().replace(str(made.bias[0]), "7.0"))
     assert previews.factors(other).bias[0] == 7, "read, not fitted again"
     kept.write_text(json.dumps({"factors": [[1]], "bias": [0, 0, 0], "explained": 1}))
