@@ -80,7 +80,8 @@ def fit(latents: Tensor, frame: Tensor) -> RgbFactors:
         latents: [C, h, w] of the frame, unscaled.
         frame: [H, W, 3] in [0, 1].
     """
-    colours = F.adaptive_avg_pool2d(frame.movedim(-1, 0).double() * 2 - 1, latents.shape[-2:])
+    size = (latents.shape[-2], latents.shape[-1])
+    colours = F.adaptive_avg_pool2d(frame.movedim(-1, 0).double() * 2 - 1, size)
     wanted = colours.flatten(1).T
     given = latents.double().cpu().flatten(1).T
     means = given.mean(0), wanted.mean(0)
