@@ -9,12 +9,13 @@ class Tora2Extension(ComfyExtension):
     """Registers the model folder and the nodes, unless another copy of the pack has."""
 
     async def on_load(self) -> None:
+        from .host import queue, users
         from .host.files import register_folders
-        from .host.queue import watch
         from .sizes import queue_warnings
 
         register_folders()
-        watch(queue_warnings)
+        users.watch()
+        queue.watch(queue_warnings)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         from .host.packs import is_second

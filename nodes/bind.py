@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,10 +13,11 @@ from torch import Tensor
 from ..tora2.conditioning import EntityCondition, Tora2Conditioning
 from ..tora2.encoders.entity import EncodedEntity
 from ..tora2.geometry import COGVIDEOX
-from ..tora2.scene import FLOW_LATENTS, MAX_SEED, Flow
+from ..tora2.mixing import Entities, Mixture, every_set
+from ..tora2.scene import FLOW_LATENTS, MAX_SEED, Flow, Window
 from ..tora2.trajectory import Tracks, TrajectoryDocument, sample
 from ..tora2.trajectory.flow import FLOW_MODES, flow_map, flow_rgb
-from .host import adapters, memory, notes, progress, video, words
+from .host import adapters, memory, notes, previews, progress, video, words
 from .io_types import (
     AdapterSocket,
     BoundConditioning,
@@ -196,27 +198,53 @@ def bind(
     if "binding" not in loaded.adapter.capabilities:
         clip = None  # words take part in the binding alone
     with progress.steps(_STAGES) as advance:
-        matches = match(entities, document)
+        matches = every = match(entities, document)
         if clip is None:
             matches = [one for one in matches if one.entity.pictures]
-        tracks = None if document is None else owned_tracks(sample(document), matches)
+        drawn = None if document is None else sample(document)
+        tracks = None if drawn is None else owned_tracks(drawn, matches)
+        owners = None if drawn is None else owned_tracks(drawn, every).entity
+        dials = [motion_dial(one) for one in every]
+        sets = every_set(dials) if owners is not None and set(dials) - {Window()} else []
+        if sets and flow_video is not None:
+            raise ValueError(
+                "an entity's motion dial is set but flow_video gives the motion of all, expected "
+                "one or the other"
+            )
         flow = latent = size = None
         if flow_video is not None:
             flow = checked_flow(flow_video, document)
         elif document is not None and tracks is not None and len(tracks.entity):
-            check_memory(loaded, tracks)
+            check_memory(loaded, tracks, max(1, len(sets)))
             flow = flow_picture(document, tracks, how.mode, loaded.flow_sigma)
         advance()
+        seed_of_draw = seed if how.latents == "drawn" else None
         if flow is not None:
-            drawn = seed if how.latents == "drawn" else None
-            latent = motion_latent(loaded, flow, vae, tiled, drawn)
+            latent = motion_latent(loaded, flow, vae, tiled, seed_of_draw)
             size = (flow.shape[2], flow.shape[1], flow.shape[0])
         advance()
         conditions = [entity_condition(loaded, one, clip) for one in matches]
         advance()
         adapter = adapters.on_device(loaded.patcher)
-        conditioning = Tora2Conditioning.build(adapter, latent, conditions, tracks)
-        bound = BoundConditioning(conditioning.to(loaded.patcher.offload_device), loaded, size)
+        resting = loaded.patcher.offload_device
+        conditioning = Tora2Conditioning.build(adapter, latent, conditions, tracks).to(resting)
+
+        def told(entities: Entities) -> Tora2Conditioning:
+            """The conditions with the paths of some entities and the free ones alone."""
+            assert document is not None and tracks is not None and owners is not None
+            kept = torch.tensor([int(one) == -1 or int(one) in entities for one in owners])
+            if kept.all():
+                return conditioning
+            some, latent = only(tracks, kept), None
+            if len(some.entity):
+                picture = flow_picture(document, some, how.mode, loaded.flow_sigma)
+                latent = motion_latent(loaded, picture, vae, tiled, seed_of_draw)
+            running = adapters.on_device(loaded.patcher)  # the VAE may have taken its place
+            return Tora2Conditioning.build(running, latent, conditions, some).to(resting)
+
+        mixture = Mixture(tuple(dials), {one: told(one) for one in sets}) if sets else None
+        colours = None if vae is None else previews.factors(vae)
+        bound = BoundConditioning(conditioning, loaded, size, colours, mixture)
         text = report(matches, document, clip is not None)
         if flow is not None and (extra := video.extra_frames(vae, len(flow))):
             text += (
@@ -241,7 +269,24 @@ def checked_flow(given: Tensor, document: TrajectoryDocument | None) -> Tensor:
     return given[..., :3]
 
 
-def check_memory(loaded: LoadedAdapter, tracks: Tracks) -> None:
+def motion_dial(one: Match) -> Window:
+    """How strongly and when an entity's paths act."""
+    entity = one.entity
+    return Window(entity.motion_strength, entity.motion_start, entity.motion_end)
+
+
+def only(tracks: Tracks, kept: Tensor) -> Tracks:
+    """Some of the tracks; `kept` is [N] bool."""
+    return replace(
+        tracks,
+        points=tracks.points[kept],
+        visible=tracks.visible[kept],
+        entity=tracks.entity[kept],
+        scale=tracks.scale[kept],
+    )
+
+
+def check_memory(loaded: LoadedAdapter, tracks: Tracks, sets: int = 1) -> None:
     """Refuse paths whose flow, its latents' input and its features do not fit in memory."""
     config = loaded.adapter.config
     pixels = tracks.frames * tracks.height * tracks.width
@@ -249,7 +294,7 @@ def check_memory(loaded: LoadedAdapter, tracks: Tracks) -> None:
     tokens = pixels // (COGVIDEOX.temporal * COGVIDEOX.multiple**2)
     bumps = len(tracks.entity) * tracks.frames * (tracks.height + tracks.width)
     memory.check(
-        36 * pixels + features * tokens + 40 * bumps,
+        36 * pixels + features * tokens * sets + 40 * bumps,
         f"binding paths of {COGVIDEOX.video_words(tracks.frames, tracks.height, tracks.width)}",
     )
 

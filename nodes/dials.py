@@ -30,7 +30,8 @@ class Tora2EntityDials(io.ComfyNode):
             node_id="Tora2EntityDials",
             display_name="Tora2 Entity Dials",
             category="Tora2/entities",
-            description="How strongly and when one entity's pictures act, apart from the others'.",
+            description="How strongly and when one entity's pictures and paths act, apart from the "
+            "others'.",
             search_aliases=["entity strength", "start percent", "end percent", "schedule"],
             inputs=[
                 EntitySocket.Input("entity", tooltip="From Tora2 Encode Entity or Load Entity."),
@@ -42,8 +43,19 @@ class Tora2EntityDials(io.ComfyNode):
                     step=0.05,
                     tooltip="Multiplies the entity's own; 0 leaves it out, path and all.",
                 ),
-                _percent("start", 0.0, "begin to act"),
-                _percent("end", 1.0, "stop acting"),
+                _percent("start", 0.0, "its pictures begin to act"),
+                _percent("end", 1.0, "its pictures stop acting"),
+                io.Float.Input(
+                    "motion_strength",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How strongly its paths act; 0 is the same as not drawing them. Below "
+                    "1, paths are encoded once more for each strength.",
+                ),
+                _percent("motion_start", 0.0, "its paths begin to act"),
+                _percent("motion_end", 1.0, "its paths stop acting"),
             ],
             outputs=[EntitySocket.Output(display_name="entity", tooltip="For Tora2 Bind.")],
         )
@@ -51,21 +63,37 @@ class Tora2EntityDials(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, **inputs: Any) -> bool | str:
         def ordered() -> None:
-            start, end = inputs.get("start"), inputs.get("end")
-            if start is not None and end is not None and start > end:
-                raise ValueError(
-                    f"start is {start:g} and end is {end:g}, expected the start not to lie after "
-                    "the end"
-                )
+            for kind in ("", "motion_"):
+                start, end = inputs.get(f"{kind}start"), inputs.get(f"{kind}end")
+                if start is not None and end is not None and start > end:
+                    raise ValueError(
+                        f"{kind}start is {start:g} and {kind}end is {end:g}, expected the start "
+                        "not to lie after the end"
+                    )
 
         return refusal(cls, inputs, ordered)
 
     @classmethod
     def execute(
-        cls, entity: EncodedEntity, strength: float = 1.0, start: float = 0.0, end: float = 1.0
+        cls,
+        entity: EncodedEntity,
+        strength: float = 1.0,
+        start: float = 0.0,
+        end: float = 1.0,
+        motion_strength: float = 1.0,
+        motion_start: float = 0.0,
+        motion_end: float = 1.0,
     ) -> io.NodeOutput:
-        strength = min(entity.strength * strength, MAX_STRENGTH)
-        return io.NodeOutput(replace(entity, strength=strength, start=start, end=end))
+        dialled = replace(
+            entity,
+            strength=min(entity.strength * strength, MAX_STRENGTH),
+            start=start,
+            end=end,
+            motion_strength=motion_strength,
+            motion_start=motion_start,
+            motion_end=motion_end,
+        )
+        return io.NodeOutput(dialled)
 
 
 class Tora2Guider(io.ComfyNode):
@@ -133,7 +161,7 @@ def _percent(name: str, default: float, what: str) -> io.Input:
         min=0.0,
         max=1.0,
         step=0.01,
-        tooltip=f"Part of the sampling at which its pictures {what}.",
+        tooltip=f"Part of the sampling at which {what}.",
     )
 
 

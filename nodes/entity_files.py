@@ -32,7 +32,8 @@ class Tora2SaveEntity(io.ComfyNode):
                 io.String.Input(
                     "filename_prefix",
                     default=f"{entity_files.FOLDER}/entity",
-                    tooltip="Folder and name inside the output folder; a number is added.",
+                    tooltip="Folder and name inside the output folder, or inside your own on a "
+                    "host of several users; a number is added.",
                 ),
             ],
             outputs=[
@@ -46,10 +47,14 @@ class Tora2SaveEntity(io.ComfyNode):
         return refusal(cls, inputs, lambda: files.check_prefix(prefix) if prefix else None)
 
     @classmethod
+    def fingerprint_inputs(cls, **inputs: Any) -> Any:
+        return entity_files.owner()
+
+    @classmethod
     def execute(cls, entity: EncodedEntity, filename_prefix: str) -> io.NodeOutput:
-        path, name, subfolder = files.output_path(filename_prefix, ".safetensors")
+        path, name = entity_files.new_path(filename_prefix)
         save_entity(entity, path)
-        view: dict[str, Any] = {"text": (f"Saved as {Path(subfolder, name).as_posix()}",)}
+        view: dict[str, Any] = {"text": (f"Saved as {name}",)}
         if entity.preview is not None and len(entity.preview):
             view = {**ui.PreviewImage(as_images(entity.preview), cls=cls).as_dict(), **view}
         return io.NodeOutput(entity, ui=view)
@@ -70,7 +75,7 @@ class Tora2LoadEntity(io.ComfyNode):
                     "file",
                     options=entity_files.choices(),
                     tooltip="A file in the input folder, or one of the output folder's "
-                    f"{entity_files.FOLDER}.",
+                    f"{entity_files.FOLDER}; on a host of several users also of your own folder.",
                 ),
                 io.String.Input(
                     "word",
@@ -100,7 +105,7 @@ class Tora2LoadEntity(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, **inputs: Any) -> Any:
         changed = Path(entity_files.locate(inputs["file"])).stat().st_mtime_ns
-        return [changed, *(inputs[name] for name in sorted(inputs))]
+        return [changed, entity_files.owner(), *(inputs[name] for name in sorted(inputs))]
 
     @classmethod
     def execute(cls, file: str, word: str = "", strength: float = 1.0) -> io.NodeOutput:

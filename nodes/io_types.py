@@ -8,7 +8,9 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..tora2.conditioning import Tora2Conditioning
+from ..tora2.mixing import Mixture
 from ..tora2.models.adapter import Tora2Adapter
+from ..tora2.previews import RgbFactors
 
 AdapterSocket = io.Custom("TORA2_ADAPTER")
 EncodersSocket = io.Custom("TORA2_ENCODERS")  # a tora2.encoders.entity.Encoders
@@ -49,8 +51,13 @@ class BoundConditioning:
         adapter: the adapter that made it, which the sampler loads beside the model.
         size: (width, height, frames) of the video that the trajectories were drawn for, or None
             without trajectories.
+        colours: of the VAE's latents, for previews; None without a VAE.
+        mixture: where entities' paths do not all act fully all the time, what acts when; its
+            entities are those with paths, in the document's order of matches.
     """
 
     conditioning: Tora2Conditioning
     adapter: LoadedAdapter
     size: tuple[int, int, int] | None = None
+    colours: RgbFactors | None = None
+    mixture: Mixture | None = None

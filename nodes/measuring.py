@@ -128,7 +128,12 @@ class Tora2MeasureTrajectory(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, **inputs: Any) -> bool | str:
-        return refusal(cls, inputs)
+        def installed() -> None:
+            if inputs.get("tracker") == "lucas_kanade":
+                # Said before the run: the video is made all the same, and only this left out.
+                load_tracker("lucas_kanade", NONE)
+
+        return refusal(cls, inputs, installed)
 
     @classmethod
     def fingerprint_inputs(cls, **inputs: Any) -> Any:

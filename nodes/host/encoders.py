@@ -7,7 +7,7 @@ weights, so that the host counts them and frees them on its own requests.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from ...tora2.encoders.registry import (
     face_entry,
     object_entry,
 )
+from . import users
 from .adapters import AdapterPatcher
 
 FACES = "insightface"
@@ -232,7 +233,8 @@ def load_encoders(
         prior, chosen["object"] = _load_object(object)
     files = {"face": recogniser or face or "", "object": object or ""}
     said = notes(chosen, files)
-    return Encoders(semantic, faces, prior, cache=_cache(disk), notes=said)
+    cache = _Kept() if disk else _cache(None)
+    return Encoders(semantic, faces, prior, cache=cache, notes=said)
 
 
 def _load_torch_face(landmarker: Any, folder: str | None, recogniser: str | None) -> FaceEncoder:
@@ -271,10 +273,17 @@ def _load_object(name: str) -> tuple[HostObject, EncoderEntry]:
     return HostObject(network, hold_sessions(network, device)), chosen
 
 
-@lru_cache(maxsize=2)
-def _cache(disk: bool) -> FeatureCache:
-    folder = Path(folder_paths.get_user_directory()) / "tora2" / "features"
-    return FeatureCache(folder=folder if disk else None)
+class _Kept(FeatureCache):
+    """Keeps each user's results in that user's folder: encoders are loaded for all of them."""
+
+    def get(self, name: str, compute: Callable[[], Tensor]) -> Tensor:
+        base = users.folder() or Path(folder_paths.get_user_directory())
+        return _cache(base / "tora2" / "features").get(name, compute)
+
+
+@lru_cache(maxsize=4)
+def _cache(folder: Path | None) -> FeatureCache:
+    return FeatureCache(folder=folder)
 
 
 def face_folders() -> list[str]:

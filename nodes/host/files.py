@@ -78,15 +78,15 @@ def searched() -> list[Path]:
     return [Path(path) for path in paths]
 
 
-def output_path(prefix: str, extension: str) -> tuple[str, str, str]:
-    """A new file in the output folder: its path, name and subfolder.
+def output_path(prefix: str, extension: str, base: Path | None = None) -> tuple[str, str, str]:
+    """A new file in the output folder, or in another `base`: its path, name and subfolder.
 
     Raises:
-        ValueError: if the prefix leaves the output folder.
+        ValueError: if the prefix leaves that folder.
     """
     check_prefix(prefix)
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-        prefix, folder_paths.get_output_directory()
+        prefix, folder_paths.get_output_directory() if base is None else str(base)
     )
     file = f"{name}_{counter:05}_{extension}"
     return os.path.join(folder, file), file, subfolder

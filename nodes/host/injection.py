@@ -13,7 +13,9 @@ from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import CallbacksMP, WrappersMP
 
 from ...tora2.conditioning import Tora2Conditioning
+from ...tora2.mixing import Mixture
 from ..io_types import BoundConditioning
+from . import previews
 from .seams import Seam, blocks_of
 from .windows import Window, strength_at
 
@@ -35,6 +37,7 @@ def inject(
     check_fits(model, bound)
     blocks = blocks_of(model.model.diffusion_model)
     patched = blocks.correct(model)
+    previews.show(patched, bound.colours)
     injection = Injection(model, bound, motion, appearance)
     for layer in range(bound.conditioning.adapter.config.layers):
         for place, seam in blocks.seams.items():
@@ -77,6 +80,8 @@ class Injection:
         self.appearance = appearance
         self.current: Tora2Conditioning | None = None
         self._placed: Tora2Conditioning | None = None
+        self._mixture: Mixture | None = None
+        self._mixed: tuple[tuple[float, ...], Tora2Conditioning] | None = None
         self._adopt(model.model)
 
     def _adopt(self, model: Any) -> None:
@@ -91,11 +96,26 @@ class Injection:
 
     def place(self, patcher: ModelPatcher) -> None:
         """Move the conditions to the device that the model runs on, once a run."""
-        self._placed = self.bound.conditioning.to(patcher.load_device)
+        device, mixture = patcher.load_device, self.bound.mixture
+        if mixture is None:
+            self._placed = self.bound.conditioning.to(device)
+        else:
+            self._mixture = mixture.to(device)
 
     def release(self, patcher: ModelPatcher) -> None:
         """Let go of all that was placed."""
-        self._placed = None
+        self._placed = self._mixture = self._mixed = None
+
+    def _at(self, level: float, model: Any, device: torch.device) -> Tora2Conditioning:
+        """The conditions of a noise level: what entities' own dials say of their paths."""
+        mixture = self.bound.mixture
+        if mixture is None:
+            return self._placed or self.bound.conditioning.to(device)
+        strengths = tuple(strength_at(one, level, model.model_sampling) for one in mixture.dials)
+        if self._mixed is None or self._mixed[0] != strengths:
+            self._mixed = None  # before the next takes its memory
+            self._mixed = (strengths, (self._mixture or mixture.to(device)).at(strengths))
+        return self._mixed[1]
 
     def run(
         self,
@@ -111,7 +131,7 @@ class Injection:
         """The host's apply_model with the conditions of this noise level and window in place."""
         model = executor.class_obj
         level = float(sigma.max())
-        conditioning = self._placed or self.bound.conditioning.to(x.device)
+        conditioning = self._at(level, model, x.device)
         if conditioning.windows is not None:
             acting = [
                 bool(strength_at(Window(1.0, *one), level, model.model_sampling))

@@ -41,6 +41,28 @@ def test_the_same_numbers(file: Path, tmp_path: Path) -> None:
     assert torch.equal(again.network(faces), made.network(faces)) and again.key == made.key
 
 
+@pytest.mark.parametrize("folded", [True, False], ids=["folded", "norms"])
+def test_the_command_converts_an_ir_100(
+    folded: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from arcface_network import IR_100, recogniser
+
+    from tora2.cli import main
+
+    made, written = tmp_path / "glintr100.onnx", tmp_path / "auraface.safetensors"
+    onnx.save(recogniser(folded, **IR_100), made)
+    assert main(["convert", str(made), "--to", "face", "--output", str(written)]) == 0
+    assert capsys.readouterr().out.strip() == str(written)
+    session = onnxruntime.InferenceSession(made, providers=["CPUExecutionProvider"])
+    faces = torch.rand(2, 3, 112, 112, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    (expected,) = session.run(None, {"input.1": faces.numpy()})
+    network = load_recogniser(written)
+    got = network.network(faces)
+    assert network.dim == 512 and got.shape == (2, 512)
+    scale = torch.from_numpy(expected).abs().max()
+    assert float((got - torch.from_numpy(expected)).abs().max() / scale) < 1e-4
+
+
 def test_a_face_is_put_onto_the_template() -> None:
     turn, scale, move = 0.4, 1.7, torch.tensor([60.0, 25.0])
     rotation = scale * torch.tensor(

@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ TINY = REPOSITORY / "tora2" / "assets" / "tiny"
 DEMO = REPOSITORY / "tora2" / "assets" / "demo"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or ""
 START_S, RUN_S = 240, 240
+_BEFORE_PICTURE = 8  # bytes of a message: what it is, and which kind of picture
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Run:
     id: str
     outcome: str
     messages: list[dict[str, Any]] = field(default_factory=list)
+    previews: list[bytes] = field(default_factory=list)
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [m["data"] for m in self.messages if m["type"] == kind]
@@ -42,6 +45,7 @@ class Server:
 
     url: str
     base: Path
+    user: str = ""
 
     @property
     def log(self) -> str:
@@ -53,11 +57,14 @@ class Server:
     def post(self, path: str, value: Any) -> tuple[int, Any]:
         return asyncio.run(self._request("POST", path, value))
 
-    async def _request(self, method: str, path: str, value: Any = None) -> tuple[int, Any]:
+    def _session(self) -> Any:
         import aiohttp
 
+        return aiohttp.ClientSession(headers={"Comfy-User": self.user} if self.user else {})
+
+    async def _request(self, method: str, path: str, value: Any = None) -> tuple[int, Any]:
         async with (
-            aiohttp.ClientSession() as session,
+            self._session() as session,
             session.request(method, self.url + path, json=value) as response,
         ):
             text = await response.text()
@@ -75,7 +82,7 @@ class Server:
         client = uuid.uuid4().hex
         ends = {"execution_success", "execution_error", "execution_interrupted"}
         async with (
-            aiohttp.ClientSession() as session,
+            self._session() as session,
             session.ws_connect(f"{self.url}/ws?clientId={client}", max_msg_size=0) as socket,
         ):
             given = {"prompt": prompt, "client_id": client}
@@ -85,6 +92,8 @@ class Server:
             run = Run(answer["prompt_id"], "")
             while not run.outcome:
                 message = await socket.receive(timeout=RUN_S)
+                if message.type == aiohttp.WSMsgType.BINARY:
+                    run.previews.append(message.data[_BEFORE_PICTURE:])
                 if message.type != aiohttp.WSMsgType.TEXT:
                     continue
                 value = json.loads(message.data)
@@ -114,21 +123,30 @@ class Server:
 @pytest.fixture(scope="session")
 def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`main.py --cpu` with this repository as its only custom node."""
+    base = tmp_path_factory.mktemp("server")
+    with serve(comfyui, base, "--preview-method", "latent2rgb") as running:
+        yield running
+
+
+@contextmanager
+def serve(comfyui: Path, base: Path, *more: str, public: bool = True) -> Iterator[Server]:
+    """A server with folders of its own below `base`, started with `more` arguments."""
     if not (TINY / "model_index.json").is_file():
         pytest.skip("the bundled model is not there: train it with configs/tiny.yaml")
-    base = tmp_path_factory.mktemp("server")
     for name in ("custom_nodes", "models", "input", "output", "temp", "user"):
         (base / name).mkdir()
     (base / "custom_nodes" / "tora2").symlink_to(REPOSITORY)
-    _stand_ins(base)
-    _public_shapes(base, comfyui)
+    if public:
+        _stand_ins(base)
+        _public_shapes(base, comfyui)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     arguments = ["--cpu", "--base-directory", str(base), "--disable-api-nodes", "--port", str(port)]
+    arguments += ["--database-url", "sqlite:///:memory:", *more]
     with (base / "server.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "main.py", *arguments, "--database-url", "sqlite:///:memory:"],
+            [sys.executable, "main.py", *arguments],
             cwd=comfyui,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -1,9 +1,11 @@
 """Every workflow's twin runs on a real server, and the demo's sprites are where they should be."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -60,8 +62,19 @@ def test_a_twin_runs(server: Any, name: str) -> None:
     steps = {m["data"]["max"] for m in run.messages if m["type"] == "progress"}
     samplers = [v for v in prompt.values() if "steps" in v["inputs"]]
     assert samplers and all(v["inputs"]["steps"] in steps for v in samplers)
+    if any(value["class_type"] == "Tora2Bind" for value in prompt.values()):
+        check_previews(run.previews)
     if name == "tora2_tiny_demo":
         check_demo(frames_of(saved[videos[0]][0]), prompt)
+
+
+def check_previews(pictures: list[bytes]) -> None:
+    """The host's previewer had colours for the latents, and the last of them are no noise."""
+    shown = []
+    for picture in pictures:
+        with Image.open(io.BytesIO(picture)) as image:
+            shown.append(np.asarray(image.convert("RGB"), np.float32))
+    assert shown and shown[-1].std() > 0
 
 
 def test_a_sweep_measures_every_strength(server: Any) -> None:

@@ -27,28 +27,30 @@ def applied(pack: builders.Pack, reference: Any) -> Any:
     return apply
 
 
-def one_step(guider: Any) -> Tensor:
+def one_step(guider: Any, latent: tuple[int, int, int] = (3, 8, 12)) -> Tensor:
     """What a guider predicts of pure noise."""
     from comfy.samplers import calculate_sigmas, ksampler
 
-    noise = torch.randn(1, 16, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(1, 16, *latent, generator=torch.Generator().manual_seed(0))
     sigmas = calculate_sigmas(guider.model_patcher.get_model_object("model_sampling"), "simple", 1)
     return guider.sample(noise, torch.zeros_like(noise), ksampler("euler"), sigmas, seed=0)
 
 
-def texts() -> tuple[Any, Any]:
+def texts(width: int = builders.TEXT) -> tuple[Any, Any]:
     generator = torch.Generator().manual_seed(1)
-    positive, negative = torch.randn(2, 1, 226, builders.TEXT, generator=generator)
+    positive, negative = torch.randn(2, 1, 226, width, generator=generator)
     return [[positive, {}]], [[negative, {}]]
 
 
-def plain(model: Any, cfg: float) -> Tensor:
+def plain(
+    model: Any, cfg: float, latent: tuple[int, int, int] = (3, 8, 12), width: int = builders.TEXT
+) -> Tensor:
     from comfy.samplers import CFGGuider
 
     guider = CFGGuider(model)
-    guider.set_conds(*texts())
+    guider.set_conds(*texts(width))
     guider.set_cfg(cfg)
-    return one_step(guider)
+    return one_step(guider, latent)
 
 
 def test_guidance_is_apart(host: Any, applied: Any) -> None:
@@ -148,3 +150,52 @@ def test_an_entitys_dials_reach_the_binding(host: Any, pack: builders.Pack) -> N
     assert (condition.strength, condition.window) == (1.0, (0.1, 0.6))
     assert "start is 0.7 and end is 0.2" in node.validate_inputs(start=0.7, end=0.2)
     assert "strength is 9" in node.validate_inputs(strength=9)
+
+
+def test_an_entitys_paths_have_dials_too(host: Any, pack: builders.Pack) -> None:
+    tiny, bind = pack("nodes.host.tiny"), pack("nodes.bind").bind
+    model, clip, vae, adapter, _, _ = tiny.load(tiny.FOLDER)
+    node = host.NODE_CLASS_MAPPINGS["Tora2EntityDials"]
+    entity = pack("tora2.encoders.entity").EncodedEntity
+    parse, window = pack("tora2.trajectory").parse, pack("tora2.scene").Window
+    inject = pack("nodes.host.injection").inject
+    document = {
+        "version": 1,
+        "width": 96,
+        "height": 96,
+        "frames": 17,
+        "entities": [{"id": "circle"}, {"id": "star"}],
+        "tracks": [
+            {"id": "a", "entity": "circle", "points": [{"x": 0.2, "y": 0.2}, {"x": 0.8, "y": 0.3}]},
+            {"id": "b", "entity": "star", "points": [{"x": 0.8, "y": 0.8}, {"x": 0.3, "y": 0.7}]},
+        ],
+    }
+    star = entity(word="star")
+
+    def bound(entities: list[Any], tracks: list[Any]) -> Any:
+        drawn = parse(document | {"tracks": tracks})
+        return bind(adapter, entities, drawn, vae, clip)[0]
+
+    def dialled(*dials: float) -> Any:
+        circle = node.execute(entity(word="circle"), 1.0, 0.0, 1.0, *dials).result[0]
+        return bound([circle, star], document["tracks"])
+
+    def predicted(given: Any) -> Tensor:
+        """The first step, of all noise."""
+        return plain(inject(model, given, window(), window()), 1.0, (5, 12, 12), 128)
+
+    both = bound([entity(word="circle"), star], document["tracks"])
+    alone = bound([entity(word="circle"), star], document["tracks"][1:])
+    assert both.mixture is None and dialled(1.0).mixture is None
+    with_both, without = predicted(both), predicted(alone)
+    assert torch.equal(predicted(dialled(0.0)), without), "0 is not drawing them"
+    assert not torch.equal(with_both, without)
+    half = predicted(dialled(0.5))
+    assert 0 < error(half, with_both) < error(without, with_both)
+    assert torch.equal(predicted(dialled(1.0, 0.5, 1.0)), without), "the first step is too early"
+    assert torch.equal(predicted(dialled(1.0, 0.0, 0.5)), with_both)
+    with pytest.raises(ValueError, match="flow_video gives the motion of all"):
+        circle = node.execute(entity(word="circle"), motion_strength=0.0).result[0]
+        flow = torch.zeros(17, 96, 96, 3)
+        bind(adapter, [circle], parse(document), vae, clip, flow_video=flow)
+    assert "motion_start is 0.7 and" in node.validate_inputs(motion_start=0.7, motion_end=0.2)

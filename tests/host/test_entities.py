@@ -200,6 +200,62 @@ def test_faces_without_insightface(entities, models, dinos, monkeypatch) -> None
         )
 
 
+def landmarker_weights() -> dict[str, torch.Tensor]:
+    """A landmarker in the layout that the host's loader reads, which sees one face anywhere."""
+    from comfy_extras.mediapipe.face_landmarker import FaceLandmarker
+
+    weights: dict[str, torch.Tensor] = {}
+    for variant in ("short", "full"):
+        network = FaceLandmarker("cpu", torch.float32, None, detector_variant=variant)
+        for name, value in network.state_dict().items():
+            key = name.replace("detector.", f"detector_{variant}.", 1)
+            weights[key] = torch.zeros_like(value)
+    for side, size in (("16", 32), ("8", 96)):
+        weights[f"detector_short.cls_{side}.bias"] += 3
+        boxes = weights[f"detector_short.reg_{side}.bias"].view(-1, 16)
+        boxes[:, 2:4] = 64.0  # half of the detector's 128 pixels
+        assert boxes.numel() == size
+    mesh = weights["mesh.head_landmarks.bias"].view(478, 3)
+    mesh[:, :2] = 96.0
+    for points, place in ((range(468, 473), (70, 80)), (range(473, 478), (122, 80))):
+        mesh[list(points), :2] = torch.tensor(place).float()
+    mesh[[1, 61, 291], :2] = torch.tensor([[96.0, 110.0], [75.0, 140.0], [117.0, 140.0]])
+    edges = torch.tensor([[0, 1], [1, 2], [2, 0]], dtype=torch.int32)
+    names = "face_oval left_eye right_eye left_eyebrow right_eyebrow lips irises nose".split()
+    weights |= {f"topology.{name}": edges.clone() for name in names}
+    for name in ("canonical_vertices", "procrustes_indices", "procrustes_weights"):
+        weights[name] = torch.zeros(3)
+    return weights
+
+
+def test_faces_by_the_hosts_own_landmarker(entities, models, dinos) -> None:
+    """The host's loader, networks and boxes, on weights that stand in for MediaPipe's."""
+    from comfy_extras.nodes_mediapipe import LoadMediaPipeFaceLandmarker
+    from safetensors.torch import save_file
+
+    save_file(landmarker_weights(), models / "detection" / "face_landmarker.safetensors")
+    (landmarker,) = LoadMediaPipeFaceLandmarker.execute("face_landmarker.safetensors").result
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    spec = importlib.util.spec_from_file_location("arcface", FIXTURES / "arcface_network.py")
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    onnx.save(made.recogniser(True), models / "insightface" / "glintr100.onnx")
+    loaded, _ = entities.Tora2LoadEncoders.execute(
+        "none", "none", "glintr100.onnx", clip_vision=dinos[0], face_detection=landmarker
+    ).result
+    picture = torch.rand(1, 240, 320, 3, generator=torch.Generator().manual_seed(0))
+    entity, _, why = entities.Tora2EncodeEntity.execute(
+        "woman", "human", 1.0, loaded, picture
+    ).result
+    assert [p.branch for p in entity.pictures] == ["face"], why
+    faces = loaded.face.detector.detect((picture[0].movedim(-1, 0) * 255).to(torch.uint8))
+    left, right, nose, *mouth = faces[0].points
+    assert left[0] < nose[0] < right[0] and left[1] == pytest.approx(right[1], abs=1e-2)
+    across, down = right[0] - left[0], nose[1] - left[1]
+    assert down / across == pytest.approx(30 / 52, abs=1e-3), "as the mesh has them"
+    assert mouth[0][0] < mouth[1][0] and mouth[0][1] > nose[1]
+
+
 def test_faces_under_the_host(entities, models, dinos, monkeypatch) -> None:
     pytest.importorskip("insightface", reason="insightface is not installed")
     from comfy import model_management

@@ -57,6 +57,9 @@ class EncodedEntity:
         preview: uint8 [P, 3, 224, 224], the crops that the prior encoders read; None without any.
         start, end: the part of the sampling, in [0, 1], in which its pictures act; not kept in
             files.
+        motion_strength: how strongly its paths act, in [0, 1]; 0 is the same as not drawing them.
+        motion_start, motion_end: the part of the sampling in which they do. None of the three is
+            kept in files.
     """
 
     word: str = ""
@@ -67,10 +70,16 @@ class EncodedEntity:
     preview: Tensor | None = None
     start: float = 0.0
     end: float = 1.0
+    motion_strength: float = 1.0
+    motion_start: float = 0.0
+    motion_end: float = 1.0
 
     def __post_init__(self) -> None:
         number(self.start, "start", 0, 1)
         number(self.end, "end", self.start, 1)
+        number(self.motion_strength, "motion_strength", 0, 1)
+        number(self.motion_start, "motion_start", 0, 1)
+        number(self.motion_end, "motion_end", self.motion_start, 1)
         text(self.word, "word", MAX_WORD, low=0, lines=True)
         text(self.name, "name", MAX_WORD, low=0, lines=True)
         number(self.strength, "strength", 0, MAX_STRENGTH)
