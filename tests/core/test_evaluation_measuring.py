@@ -13,9 +13,12 @@ import torch
 from PIL import Image
 
 from tora2.cli import main
+from tora2.evaluation.charts import Line, chart
 from tora2.evaluation.fitting import fit, spans
+from tora2.evaluation.following import at_places, follow
 from tora2.evaluation.measuring import measure_trajectories, stretched
-from tora2.evaluation.trackers import Followed, Query
+from tora2.evaluation.summary import said
+from tora2.evaluation.trackers import Followed, Query, load
 from tora2.trajectory import TrajectoryDocument, parse, sample
 from tora2.video import read_video, write_video
 
@@ -150,6 +153,14 @@ def test_other_sizes_and_lengths_are_stretched(run: Run, tmp_path: File) -> None
     assert "lucas_kanade (OpenCV, Apache-2.0) at 320x256" in out
 
 
+def test_a_chart_of_nothing_says_so() -> None:
+    pytest.importorskip("matplotlib")
+    nothing = chart([Line("a", [float("nan")] * 9)], "frame", "pixels", "TrajError")
+    axes = chart([Line("a", [0.0] * 9)], "frame", "pixels", "TrajError")
+    middle = slice(170, 215), slice(300, 500)
+    assert nothing[middle].min() < 0.3 and axes[middle].min() > 0.6
+
+
 def test_stretching_keeps_fractions_of_frame_and_clip() -> None:
     tracks = sample(parse(document(keyed(PATHS[0], "t1", None, start=0))))
     wide = stretched(tracks, 33, (HEIGHT, 3 * WIDTH))
@@ -192,6 +203,7 @@ def test_what_is_off_the_frame_does_not_count_and_is_not_queried() -> None:
     assert report.entities["a"].trajectory_error == pytest.approx(0, abs=1e-4)
     assert report.entities["a"].seen == 1
     assert report.entities["b"].trajectory_error is None
+    assert "nowhere visible within the frame" in said(report.entities["b"])
     assert report.overall.trajectory_error == report.entities["a"].trajectory_error
 
 
@@ -379,6 +391,29 @@ def test_track_follows_a_mask(run: Run, video: File, tmp_path: File) -> None:
     found = tracked(output)
     assert found.entities[0].name == "coin"
     assert np.abs(sample(found).points[0].numpy() - PATHS[1]).max() < 2
+
+
+@pytest.mark.parametrize("where", ["plain", "blotches"])
+def test_track_is_not_misled_by_a_pattern_that_repeats(where: str) -> None:
+    """Stripes that go by about their own width a frame, which the tracker takes for at rest."""
+    ground = np.full((HEIGHT, WIDTH, 3), 110.0)
+    if where == "blotches":
+        ground = 60 + 120 * discs.smooth(0, HEIGHT, WIDTH)
+    path = discs.straight((50, 60), (180, 130), FRAMES)
+    ys, xs = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    frames = []
+    for x, y in path:
+        stripes = np.where((((xs - x) // 4) % 2)[..., None], [30.0, 60, 200], [220.0, 220, 240])
+        cover = np.clip(20.5 - np.hypot(xs - x, ys - y), 0, 1)[..., None]
+        frames.append((ground * (1 - cover) + stripes * cover).round().astype(np.uint8))
+    video, tracker = torch.from_numpy(np.stack(frames)), load("lucas_kanade")
+    alone = tracker.follow(video, [Query(0, 54, 57)]).points[0].numpy()
+    assert not np.nanmax(np.abs(alone - path - [4, -3])) < 5, "the pattern misleads nobody"
+    found = follow(video, 8, at_places(video, [(54.0, 57.0, 0)]), tracker)
+    (track,) = found.tracks
+    drawn = sample(found).points[0].numpy()
+    assert (track.start, track.end) == (0, FRAMES - 1)
+    assert np.abs(drawn - path - [4, -3]).max() < 4
 
 
 def test_track_says_when_a_thing_is_there(run: Run, tmp_path: File) -> None:

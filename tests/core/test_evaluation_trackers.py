@@ -92,6 +92,8 @@ def test_colour_tells_things_apart_by_picture_or_by_the_query() -> None:
     assert load("colour").follow(video, [Query(0, 60, 8)]).points.isnan().all()
     both = load("colour").follow(video, [Query(0, 15, 15), Query(1, 19, 15)])
     assert both.points.isnan().all(), "two things of one colour cannot be told apart"
+    video[0, 44:50, 30:40, [0, 1, 2]] = torch.tensor([220, 200, 20]).to(torch.uint8)
+    assert load("colour").follow(video, [Query(0, 35, 44)]).points.isnan().all(), "many colours"
 
 
 class Predictor(torch.nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,7 +45,7 @@ def chart(
     points: bool = False,
     top: float | None = None,
 ) -> Tensor:
-    """Lines over one axis, which begins at 0.
+    """Lines over one axis, which begins at 0, or below it where values are.
 
     Args:
         lines: to draw; up to twelve are named.
@@ -74,11 +75,20 @@ def chart(
             color=line.color,
             linewidth=1.5,
             marker="o" if points else None,
+            clip_on=False,  # a line at 0 lies on the axis
             label=" " + _plain(line.label),
         )
     axis.set_xlabel(x)
     axis.set_ylabel(y)
-    axis.set_ylim(bottom=0, top=top)
+    values = [value for line in lines for value in line.y if math.isfinite(value)]
+    if not values:
+        axis.set_xlim(0, max([len(line.y) - 1 for line in lines] + [1]))
+        axis.text(0.5, 0.5, "nothing was measured", transform=axis.transAxes, ha="center")
+    # What is drawn on the very edge is not cut, so that all must be within.
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    axis.set_ylim(min(1.1 * low, 0.0), top or (1.1 * high if high > 0 else 1.0))
+    if all(line.x is None for line in lines):
+        axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(alpha=0.3)
     if 0 < len(lines) <= _NAMED and any(line.label for line in lines):
         axis.legend(fontsize=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,12 +27,17 @@ from ..trajectory.document import (
     to_dict,
 )
 from .fitting import fit, spans
+from .matching import Thing as Whole
+from .matching import moving_things
 from .trackers import Query, Tracker, check_queries
+
+Array = npt.NDArray[np.float64]
 
 _POINT = re.compile(r"(-?\d{1,6}(?:\.\d{1,20})?),(-?\d{1,6}(?:\.\d{1,20})?)(?:@(\d{1,6}))?")
 _LONGEST = 1 << 20
 _ACROSS = 4  # a mask is followed at up to so many points squared
 _LEAST = 0.3  # share of them that must be found for the thing to be
+_LEAP, _LEAPED = 3.0, 0.25  # pixels, and share of the radius, by which a point that slips leaps
 
 
 @dataclass(frozen=True)
@@ -173,13 +179,16 @@ def follow(
         )
     length = GRID.rounded_frames(count)
     followed = tracker.follow(frames, [query for thing in things for query in thing.queries])
+    begins = [thing.queries[0].frame for thing in things]
+    # What goes as a whole is not seen in the small square that the tracker without weights sees.
+    moving = moving_things(frames, tracker, begins) if tracker.name == "lucas_kanade" else []
     entities: list[Entity] = []
     tracks: list[Track] = []
     place = 0
     for index, thing in enumerate(things):
         points = followed.points[place : place + len(thing.queries)].double().numpy()
         place += len(thing.queries)
-        path = _path(points, thing)
+        path = held(_path(points, thing), thing, moving)
         color = PALETTE[index % len(PALETTE)]
         entities.append(Entity(f"e{index + 1}", thing.name[:80], color))
         seen = np.asarray(np.isfinite(path).all(-1))
@@ -201,7 +210,7 @@ def follow(
     return parse(to_dict(document))
 
 
-def _path(points: npt.NDArray[np.float64], thing: Thing) -> npt.NDArray[np.float64]:
+def _path(points: Array, thing: Thing) -> Array:
     """[T, 2] of a thing's centre: moved as the median of its points [n, T, 2] is."""
     starts = np.array([(query.x, query.y) for query in thing.queries])
     steps = points - starts[:, None]
@@ -210,6 +219,34 @@ def _path(points: npt.NDArray[np.float64], thing: Thing) -> npt.NDArray[np.float
     for time in np.flatnonzero(found.mean(0) >= _LEAST):
         path[time] = np.array(thing.centre) + np.median(steps[found[:, time], time], axis=0)
     return path
+
+
+def held(path: Array, thing: Thing, moving: Sequence[Whole]) -> Array:
+    """A path held to the thing that it begins on.
+
+    A pattern that repeats misleads a tracker by a period, all at once; a thing that turns does not.
+    Where the point leaps across the thing, the thing's own way is taken; and that fills in where
+    the thing is seen and the point was lost.
+
+    Args:
+        path: [T, 2] pixels as it was followed, NaN where it was not found.
+        thing: what it is of.
+        moving: what moves in the video.
+    """
+    begin, centre = thing.queries[0].frame, np.array(thing.centre)
+    near = {math.dist(centre, whole.points[begin]): whole for whole in moving}
+    near = {gap: whole for gap, whole in near.items() if gap <= whole.radius}
+    if not near:
+        return path
+    whole = near[min(near)]
+    way = whole.points.astype(np.float64)
+    apart = path - way
+    known = np.isfinite(apart).all(-1)
+    leaps = np.linalg.norm(np.diff(apart[known], axis=0), axis=-1)
+    if not known.any() or (leaps > max(_LEAP, _LEAPED * whole.radius)).any():
+        return way + (centre - way[begin])
+    nearest = np.abs(np.arange(len(path))[:, None] - np.flatnonzero(known)).argmin(1)
+    return np.where(np.isfinite(path), path, way + apart[known][nearest])
 
 
 def _longest(tracks: Sequence[Track]) -> tuple[Track, ...]:

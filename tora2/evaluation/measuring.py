@@ -12,7 +12,8 @@ The rules, which every report keeps:
   anchor `path` gives stands beside it in either case, and it is said of a path that moves when what
   is where it begins rests.
 - Points count where the path is visible and within the frame, and the tracker found something; the
-  share of points found stands beside every number.
+  share of points found stands beside every number. What is found in one frame alone was not
+  followed, and counts nowhere.
 - An entity's error is the mean over the points of all its tracks; the video's is the mean over
   entities with tracks, and tracks without an entity, that were measured at all.
 """
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -48,12 +49,14 @@ class PathError:
         euclidean: mean distance in pixels, likewise.
         seen: share of the points that count at which something was found.
         tracks: paths it has.
+        points: of these paths that count: they are visible and within the frame.
     """
 
     trajectory_error: float | None
     euclidean: float | None
     seen: float
     tracks: int
+    points: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ def measure_trajectories(
     followed = tracker.follow(frames, queries)
     at_path = torch.full_like(requested.points, torch.nan)
     at_path[rows] = followed.points
-    _drop_lonely(at_path, counted)
+    _drop_lonely(at_path, counted, tracker)
     measured = at_path.clone()
     things: dict[int, Thing] = {}
     if anchor == "thing":
@@ -148,7 +151,7 @@ def measure_trajectories(
                 things |= {} if found is None else {row: found}
         for row, thing in things.items():
             measured[row] = torch.from_numpy(thing.points)
-        _drop_lonely(measured, counted)
+        _drop_lonely(measured, counted, tracker)
     names = [track.id for track in document.tracks]
     errors = _errors(measured, requested.points, counted, document)
     return TrajectoryReport(
@@ -261,11 +264,16 @@ def _found(points: Tensor) -> Tensor:
     return points.isfinite().all(-1)
 
 
-def _drop_lonely(measured: Tensor, counted: Tensor) -> None:
-    """Forget points that were found in one frame alone: nothing was followed."""
-    if measured.shape[1] > 1:
-        lonely = (_found(measured) & counted).sum(1) < 2
-        measured[lonely & (counted.sum(1) > 1)] = torch.nan
+def _drop_lonely(measured: Tensor, counted: Tensor, tracker: Tracker) -> None:
+    """Forget points that were found in one frame alone: nothing was followed.
+
+    A tracker that goes by looks finds a thing in one frame where it is; any other has only been
+    told, and its error would be 0.
+    """
+    lonely = (_found(measured) & counted).sum(1) < 2
+    if tracker.name == "colour":
+        lonely &= counted.sum(1) > 1
+    measured[lonely] = torch.nan
 
 
 def _rests(points: Tensor, path: Tensor, counted: Tensor) -> bool:
@@ -334,6 +342,7 @@ def _error(measured: Tensor, requested: Tensor, counted: Tensor, rows: Sequence[
         euclidean=_number(distance.mean().item()) if len(distance) else None,
         seen=found.sum().item() / max(int(counted.sum()), 1),
         tracks=len(index),
+        points=int(counted.sum()),
     )
 
 
@@ -343,9 +352,8 @@ def _mean(parts: Sequence[PathError], pooled: PathError) -> PathError:
     lengths = [part.euclidean for part in parts if part.euclidean is not None]
     if not errors:
         return pooled
-    return PathError(
-        sum(errors) / len(errors), sum(lengths) / len(lengths), pooled.seen, pooled.tracks
-    )
+    error, length = sum(errors) / len(errors), sum(lengths) / len(lengths)
+    return replace(pooled, trajectory_error=error, euclidean=length)
 
 
 def _number(value: float) -> float | None:

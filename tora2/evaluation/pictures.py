@@ -15,7 +15,7 @@ from ..files import atomic_path
 from ..overlay import Painter, contact_sheet
 from ..video import as_uint8
 from .charts import Line, chart
-from .measuring import TrajectoryReport
+from .measuring import PathError, TrajectoryReport
 
 _LEGIBLE = 360
 _SHOWN = 4
@@ -91,9 +91,16 @@ def error_chart(
     distance = (report.measured - report.requested.points).abs().sum(-1)
     distance = distance.where(report.counted, torch.nan)
     lines = [
-        Line(label, row, color=color)
-        for row, color, label in zip(distance.tolist(), colors, labels.values(), strict=True)
+        Line(f"{label}, {_mean(report.tracks[name])}", row, color=color)
+        for row, color, (name, label) in zip(distance.tolist(), colors, labels.items(), strict=True)
     ]
     height, width = report.resolution
     title = f"TrajError, {report.tracker} at {width}x{height}"
-    return chart(lines, "frame", "|dx| + |dy|, pixels", title)
+    # Errors of hundredths, of what goes right all along, are not to look large.
+    top = None if bool((distance > 1 / 1.1).any()) else 1.0
+    return chart(lines, "frame", "|dx| + |dy|, pixels", title, top=top)
+
+
+def _mean(found: PathError) -> str:
+    error = found.trajectory_error
+    return "not measured" if error is None else f"mean {error:.2f}"

@@ -88,6 +88,10 @@ def said(found: PathError | None) -> str:
     """One error in words."""
     if found is None or not found.tracks:
         return "not measured, it has no path"
+    if not found.points:
+        return "not measured, its path is nowhere visible within the frame"
+    if found.trajectory_error is None and found.points <= found.tracks:
+        return "not measured, its path counts in one frame alone"
     if found.trajectory_error is None:
         return "not measured, nothing could be followed where its path begins"
     return f"{found.trajectory_error:.2f} px, seen at {found.seen:.0%} of its points"
@@ -96,4 +100,4 @@ def said(found: PathError | None) -> str:
 def _error(found: PathError | None) -> dict[str, Any]:
     """None is an entity of the scene that its document does not name."""
     nothing = {"trajectory_error": None, "euclidean": None, "seen": 0.0, "tracks": 0}
-    return nothing if found is None else vars(found).copy()
+    return nothing if found is None else {name: vars(found)[name] for name in nothing}

@@ -32,18 +32,25 @@ def hue_of(rgb: Tensor) -> float:
     return float(hue_saturation_value(rgb.float())[0])
 
 
-def dominant_hue(picture: Tensor) -> float:
+def dominant_hue(picture: Tensor, agreed: float = 0.0) -> float:
     """Circular mean hue, in turns, of the saturated pixels of a picture uint8 [3, H, W].
 
+    Args:
+        picture: what has the colour.
+        agreed: how much their hues must agree: 1 where all are one, 0 where they are all of them.
+
     Raises:
-        ValueError: if fewer than ten pixels are saturated.
+        ValueError: if fewer than ten pixels are saturated, or they have no hue in common.
     """
     hue, saturation, value = hue_saturation_value(picture.movedim(0, -1).float() / 255)
     colored = is_colored(saturation, value)
     if int(colored.sum()) < _FEWEST_PIXELS:
         raise ValueError("the picture has no saturated colour to follow")
     angle = hue[colored] * 2 * math.pi
-    return float(torch.atan2(angle.sin().mean(), angle.cos().mean()) / (2 * math.pi)) % 1.0
+    x, y = angle.cos().mean(), angle.sin().mean()
+    if float(torch.hypot(x, y)) < agreed:
+        raise ValueError("the picture has many colours, expected one to follow")
+    return float(torch.atan2(y, x) / (2 * math.pi)) % 1.0
 
 
 def is_colored(saturation: Tensor, value: Tensor) -> Tensor:

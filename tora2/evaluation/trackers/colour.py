@@ -1,7 +1,7 @@
 """By colour, for the bundled model: its things are saturated and its backgrounds muted.
 
-A thing's hue is that of its picture, or where it has none, of the video around the query. Things of
-nearly one hue cannot be told apart and are not found.
+A thing's hue is that of its picture, or where it has none, of the video around the query, if that
+has one colour. Things of nearly one hue cannot be told apart and are not found.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from . import Followed, Query, check_queries, no_weights
 
 _APART = 0.1
 _REACH = 4
+_AGREED = 0.7  # of the hues around a query without a picture, which may be of anything
 
 
 def load(weights: str | os.PathLike[str] | None = None) -> Colour:
@@ -40,7 +41,8 @@ class Colour:
         hues: dict[int, float] = {}  # by thing
         for index, query in enumerate(queries):
             with suppress(ValueError):  # without colour: there is nothing to follow
-                hues[_thing(query, index)] = dominant_hue(_looks(frames, query))
+                agreed = 0.0 if query.picture is not None else _AGREED
+                hues[_thing(query, index)] = dominant_hue(_looks(frames, query), agreed)
         every = torch.tensor(list(hues.values()))
         places = dict(zip(hues, _located(frames, every.tolist()), strict=True))
         for index, query in enumerate(queries):
