@@ -8,8 +8,10 @@ opens, in both renderers, a graph of five editors of 8 tracks of 12 points in tu
 five of the host's own text nodes of the same size; what the editors add is the median of the
 differences of neighbouring openings. Opening ends when all five stages and timelines have been
 painted; when their panels are there too, which are filled in the page's pauses, is told beside it.
-Needs
-the playwright package and Chromium (its path in CHROMIUM, /usr/bin/chromium without it). Exits 1
+In each renderer an editor of 100 tracks of 30 points is dragged by the mouse, all at once, and 200
+editors are added to the graph and taken out; those that are still there after the garbage has been
+collected are counted, and told beside what the page holds more after as many text nodes. Needs the
+playwright package and Chromium (its path in CHROMIUM, /usr/bin/chromium without it). Exits 1
 where a goal is missed.
 """
 
@@ -31,12 +33,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAME_MS = 1000 / 60
 OPEN_MS = 100
 OPENINGS = 12
+WORST_MS = 50
+CYCLES = 200
 START_S = 180
 NODE = "Tora2TrajectoryEditor"
 PLAIN = "CLIPTextEncode"
@@ -122,6 +126,35 @@ OPEN_GRAPH = """async ([graph, selector]) => {
   while (selector.includes("tora2") && !furnished()) await new Promise((done) => setTimeout(done));
   await painted();
   return [opened, performance.now() - began];
+}"""
+
+
+FRAMES = """() => {
+  window.frames_ = [];
+  let last = 0;
+  const note = (time) => {
+    if (last) frames_.push(time - last);
+    last = time;
+    window.noting = requestAnimationFrame(note);
+  };
+  requestAnimationFrame(note);
+}"""
+
+CYCLE = """async ([type, count]) => {
+  const frame = () => new Promise(requestAnimationFrame);
+  window.gone = [];
+  for (let i = 0; i < count; i++) {
+    const node = LiteGraph.createNode(type);
+    node.pos = [40, 60];
+    app.graph.add(node);
+    const mounted = () => node.widgets[0].element?.querySelector?.(".tora2-editor");
+    for (let wait = 0; wait < 30 && type.startsWith("Tora2") && !mounted(); wait++) await frame();
+    await frame();
+    if (mounted()) gone.push(new WeakRef(mounted()));
+    app.graph.remove(node);
+    await frame();
+  }
+  return gone.length;
 }"""
 
 
@@ -215,19 +248,7 @@ def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
 
 def openings(browser: Browser, address: str, vue: bool) -> dict[str, float]:
     """Milliseconds to the paint of five plain nodes, and what five editors take more."""
-    page = browser.new_page(viewport={"width": 1600, "height": 1100})
-    page.goto(address)
-    ready = f"!!(window.app?.graph && LiteGraph?.registered_node_types?.{NODE})"
-    page.wait_for_function(ready, timeout=60_000)
-    page.evaluate(
-        """async (vue) => {
-          await app.extensionManager.setting.set("Comfy.TutorialCompleted", true);
-          await app.extensionManager.setting.set("Comfy.VueNodes.Enabled", vue);
-        }""",
-        vue,
-    )
-    page.wait_for_timeout(1000)
-    page.keyboard.press("Escape")
+    page = ready(browser, address, vue)
     graphs = []
     for type_, value, selector in (
         (NODE, document(8, 12), ".tora2-canvas"),
@@ -256,6 +277,104 @@ def openings(browser: Browser, address: str, vue: bool) -> dict[str, float]:
     }
 
 
+def ready(browser: Browser, address: str, vue: bool) -> Page:
+    """A page of ComfyUI in one of its renderers."""
+    page = browser.new_page(viewport={"width": 1600, "height": 1100})
+    page.goto(address)
+    known = f"!!(window.app?.graph && LiteGraph?.registered_node_types?.{NODE})"
+    page.wait_for_function(known, timeout=60_000)
+    page.evaluate(
+        """async (vue) => {
+          await app.extensionManager.setting.set("Comfy.TutorialCompleted", true);
+          await app.extensionManager.setting.set("Comfy.VueNodes.Enabled", vue);
+        }""",
+        vue,
+    )
+    page.wait_for_timeout(1000)
+    page.keyboard.press("Escape")
+    page.evaluate("app.graph.clear()")
+    return page
+
+
+def dragging(browser: Browser, address: str, vue: bool) -> dict[str, float]:
+    """Milliseconds between frames while 100 tracks of 30 points are dragged in the host."""
+    page = ready(browser, address, vue)
+    page.evaluate(
+        """([type, value]) => {
+          const node = LiteGraph.createNode(type);
+          node.pos = [60, 100];
+          app.graph.add(node);
+          node.widgets[0].value = value;
+        }""",
+        [NODE, document(100, 30)],
+    )
+    page.wait_for_timeout(2000)
+    stage = page.locator(".tora2-canvas:visible")
+    stage.focus()
+    page.keyboard.press("v")
+    page.keyboard.press("Control+a")
+    page.wait_for_timeout(500)
+    box = stage.bounding_box()
+    assert box is not None
+    scale = min(box["width"] * 0.88 / 720, box["height"] * 0.88 / 480)
+    first = document(100, 30)["tracks"][50]["points"][15]  # type: ignore[index]
+    x = box["x"] + box["width"] / 2 + (first["x"] - 0.5) * 720 * scale
+    y = box["y"] + box["height"] / 2 + (first["y"] - 0.5) * 480 * scale
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 8, y + 4, steps=4)
+    page.evaluate(FRAMES)
+    for i in range(120):
+        page.mouse.move(x + 8 + 40 * (i % 30) / 30, y + 4 + 20 * (i % 30) / 30)
+    frames = page.evaluate("(cancelAnimationFrame(window.noting), window.frames_)")
+    page.mouse.up()
+    page.close()
+    name = "Nodes 2.0" if vue else "classic"
+    return {
+        f"{name}: 100 tracks dragged: between frames, median": statistics.median(frames),
+        f"{name}: 100 tracks dragged: between frames, worst": max(frames),
+    }
+
+
+def retained(browser: Browser, address: str, vue: bool) -> dict[str, float]:
+    """What is left of editors that were added and taken out, beside text nodes."""
+    left: dict[str, dict[str, float]] = {}
+    alive = 0
+    for kind in (PLAIN, NODE):
+        page = ready(browser, address, vue)
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable")
+        page.evaluate(CYCLE, [kind, 5])  # what is made once
+        before = _held(page, session)
+        made = page.evaluate(CYCLE, [kind, CYCLES])
+        after = _held(page, session)
+        left[kind] = {key: after[key] - before[key] for key in after}
+        if kind == NODE:
+            assert made == CYCLES, f"{made} editors were opened, expected {CYCLES}"
+            alive = page.evaluate("gone.filter((reference) => reference.deref()).length")
+        page.close()
+    name = f"{'Nodes 2.0' if vue else 'classic'}: {CYCLES} editors added and taken out"
+    return {
+        f"{name}: still there": alive,
+        f"{name}: kB of heap, those of text nodes": left[PLAIN]["JSHeapUsedSize"] / 1000,
+        f"{name}: kB of heap": left[NODE]["JSHeapUsedSize"] / 1000,
+        f"{name}: elements, those of text nodes": left[PLAIN]["Nodes"],
+        f"{name}: elements": left[NODE]["Nodes"],
+        f"{name}: listeners, those of text nodes": left[PLAIN]["JSEventListeners"],
+        f"{name}: listeners": left[NODE]["JSEventListeners"],
+    }
+
+
+def _held(page: Page, session: CDPSession) -> dict[str, float]:
+    page.wait_for_timeout(3000)  # longer than an editor waits for its node to come back
+    for _ in range(3):
+        session.send("HeapProfiler.collectGarbage")
+        page.wait_for_timeout(200)
+    told = session.send("Performance.getMetrics")["metrics"]
+    kept = ("JSHeapUsedSize", "Nodes", "JSEventListeners")
+    return {metric["name"]: metric["value"] for metric in told if metric["name"] in kept}
+
+
 def main() -> int:
     handler = functools.partial(Handler, directory=str(ROOT))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -271,16 +390,27 @@ def main() -> int:
         with comfy() as address:
             for vue in (False, True):
                 result |= openings(browser, address, vue)
+                result |= dragging(browser, address, vue)
+                result |= retained(browser, address, vue)
         browser.close()
     server.shutdown()
-    told = [name for name in result if "plain" not in name and "panels" not in name]
-    goals = {name: OPEN_MS if "opening" in name else FRAME_MS for name in told}
+    goals = {name: goal for name in result if (goal := _goal(name)) is not None}
     missed = [name for name, goal in goals.items() if result[name] > goal * 1.02]
     sys.stdout.write(
         json.dumps({name: round(value, 2) for name, value in result.items()}, indent=1)
     )
     sys.stdout.write("".join(f"\nmissed: {name}" for name in missed) + "\n")
     return 1 if missed else 0
+
+
+def _goal(name: str) -> float | None:
+    if "opening" in name:
+        return OPEN_MS
+    if "worst" in name:
+        return WORST_MS
+    if "still there" in name:
+        return 0
+    return FRAME_MS if "work" in name or "frames" in name else None
 
 
 if __name__ == "__main__":

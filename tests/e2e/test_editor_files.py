@@ -140,3 +140,24 @@ def test_files_of_other_tools_are_dropped_in(graph: Graph) -> None:
     drop(graph, "junk.bin", "application/octet-stream", bytes(range(256)))
     assert graph.find(".tora2-status").inner_text().startswith("Nothing was imported")
     assert graph.value() == kept
+
+
+def test_the_paths_are_recorded_frame_by_frame(graph: Graph) -> None:
+    av = pytest.importorskip("av")
+    graph.add()
+    track = {**DOCUMENT["tracks"][1], "end": 16}  # type: ignore[index]
+    points = [{"x": 0.1, "y": 0.5}, {"x": 0.9, "y": 0.5}]
+    sizes = {"width": 360, "height": 240, "frames": 17, "fps": 16}
+    graph.show({**DOCUMENT, **sizes, "tracks": [{**track, "points": points}]})
+    graph.find("[data-action=menu]").click()
+    with graph.page.expect_download() as download:
+        graph.find(".tora2-item").get_by_text("Video of the paths").click()
+    name = download.value.suggested_filename
+    assert name in ("paths.mp4", "paths.webm")
+    with av.open(str(download.value.path())) as container:
+        (video,) = container.streams.video
+        pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode()]
+    assert (video.width, video.height, len(pictures)) == (360, 240, 17)
+    moved = [abs(b - a).max(-1) for a, b in zip(pictures, pictures[1:], strict=False)]
+    centres = [difference.nonzero()[1].mean() for difference in moved if difference.max() > 60]
+    assert len(centres) == 16 and centres == sorted(centres)  # from the left to the right

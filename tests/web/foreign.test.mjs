@@ -227,3 +227,32 @@ test("damaged files are documents or one clean sentence", async () => {
   }
   assert.ok(read > 100 && read < 1900, `${read}`);
 });
+
+const curves = JSON.parse(
+  readFileSync(new URL("../fixtures/foreign_curves.json", import.meta.url), "utf8"),
+);
+
+test("curves that stay editable are the ones that Python makes of them", () => {
+  for (const { name, text, document } of curves.cases) {
+    const { doc: read } = readText(text, curves.canvas);
+    const { tracks, ...rest } = parse(document);
+    assert.deepEqual({ ...read, tracks: [] }, { ...rest, tracks: [] }, name);
+    assert.equal(read.tracks.length, tracks.length, name);
+    read.tracks.forEach(({ points, ...track }, n) => {
+      const { points: wanted, ...others } = tracks[n];
+      assert.deepEqual(track, others, name);
+      const numbers = (/** @type {any[]} */ list) =>
+        list.map(({ x, y, frame, scale, arrive, leave }) => [
+          [x, y, frame, scale].map((part) => part ?? NaN),
+          arrive ?? [],
+          leave ?? [],
+        ]);
+      assert.deepEqual(rounded(numbers(points)), rounded(numbers(wanted)), name);
+    });
+  }
+});
+
+/** @param {any} value numbers in lists @returns {any} */
+function rounded(value) {
+  return Array.isArray(value) ? value.map(rounded) : Math.round(value * 1e7) / 1e7 + 0;
+}

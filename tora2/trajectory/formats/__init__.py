@@ -8,6 +8,8 @@ The editor reads them by the same rule (web/editor); tests/fixtures/foreign_path
 - All of them are in pixels of `width` x `height`, but for Tora's, whose canvas is 256 x 256, and
   those that say their own, which is stretched: SVG's viewBox and Spline Path Control's canvas.
 - SVG has no times either: its paths take all `frames`. ATI's .pth is never unpickled.
+- Spline Path Control's scenes and the control points that LTX's editor keeps become splines that
+  can be edited, with their own frames.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from .arrays import is_pth, read_pth, tracks_in
 from .host import dumps_tracks, from_host, to_host
 from .npz import BARE, read_npy, read_npz, write_npz
 from .splines import MARKER, from_scene, is_scene
+from .stored import from_store, is_store
 from .svg import dumps_svg, is_svg, read_svg
 from .table import dumps_csv, is_table, read_csv
 from .text import (
@@ -111,6 +114,8 @@ def loads(
             return from_host(value, size)
         if is_scene(value) and isinstance(value, Mapping):
             return from_scene(value, size)
+        if is_store(value) and isinstance(value, Mapping):
+            return from_store(value, size)
         return parse(value if len(text) <= MAX_TEXT else text)  # type: ignore[arg-type]
     if is_svg(text):
         return read_svg(text, size, frames)

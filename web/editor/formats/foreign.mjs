@@ -11,6 +11,7 @@ import { DocumentError, isObject } from "../model/fields.mjs";
 import { isNpy, isNpz, readBare, readNpz } from "./npz.mjs";
 import { fromPoints, parseJson } from "./points.mjs";
 import { fromScene, isScene, sceneBehind } from "./splines.mjs";
+import { fromStore, isStore } from "./stored.mjs";
 import { fromSvg, isSvg } from "./svg.mjs";
 import { fromTable, isTable } from "./table.mjs";
 import { fromTora } from "./tora.mjs";
@@ -47,6 +48,7 @@ export function readText(content, canvas) {
       return fromTracks(arraysIn(value), canvas);
     }
     if (isScene(value)) return fromScene(value, canvas);
+    if (isStore(value)) return fromStore(value, canvas);
     if (text.length > LIMITS.text) {
       throw new DocumentError(`${text.length} characters, expected at most ${LIMITS.text}`);
     }

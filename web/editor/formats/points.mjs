@@ -4,7 +4,7 @@
  * @typedef {import("./runs.mjs").Canvas} Canvas
  */
 import { LIMITS } from "../model/document.mjs";
-import { DocumentError, isObject, keys, list, refuse, show } from "../model/fields.mjs";
+import { DocumentError, finite, isObject, keys, list, show } from "../model/fields.mjs";
 import { fromRuns } from "./runs.mjs";
 
 /** Objects and lists in one text; each takes many times the memory of its characters. */
@@ -78,10 +78,4 @@ function xy(point, path) {
   }
   const { x, y } = keys(point, path, ["x", "y"], []);
   return [finite(x, `${path}.x`), finite(y, `${path}.y`)];
-}
-
-/** @param {unknown} value @param {string} path */
-function finite(value, path) {
-  if (typeof value === "number" && Number.isFinite(value)) return value;
-  throw refuse(path, value, "a finite number");
 }

@@ -69,6 +69,16 @@ export function number(value, path, low, high) {
 }
 
 /**
+ * @param {unknown} value
+ * @param {string} path
+ * @returns {number}
+ */
+export function finite(value, path) {
+  if (typeof value === "number" && Number.isFinite(value)) return value;
+  throw refuse(path, value, "a finite number");
+}
+
+/**
  * @template {string} T
  * @param {unknown} value
  * @param {string} path

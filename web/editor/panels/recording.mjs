@@ -44,23 +44,27 @@ export async function record(editor) {
     paintStage({ ...surface, portraits: editor.portraits() }, size, backdrop, motion, layer);
   };
   paint(0);
-  const recorder = new MediaRecorder(canvas.captureStream(), {
-    mimeType: type,
-    videoBitsPerSecond: 8_000_000,
-  });
+  // The stream takes a picture when it is told to, so that the video has each frame once.
+  const stream = canvas.captureStream(0);
+  const [track] = /** @type {CanvasCaptureMediaStreamTrack[]} */ (stream.getVideoTracks());
+  const recorder = new MediaRecorder(stream, { mimeType: type, videoBitsPerSecond: 8_000_000 });
   /** @type {Blob[]} */
   const parts = [];
   recorder.ondataavailable = ({ data }) => parts.push(data);
   const done = new Promise((resolve) => (recorder.onstop = resolve));
+  const begun = new Promise((resolve) => (recorder.onstart = resolve));
   recorder.start();
+  await begun;
   const start = performance.now();
   for (let frame = 0; frame < doc.frames; frame++) {
     paint(frame);
+    if (frame > 0) track.requestFrame(); // the first is taken unasked
     status.say(t("recording", { n: Math.round((100 * (frame + 1)) / doc.frames) }));
     const until = start + ((frame + 1) * 1000) / doc.fps;
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, until - performance.now())));
   }
   recorder.stop();
   await done;
+  track.stop();
   downloadBlob(`paths.${type.slice(6)}`, new Blob(parts, { type }));
 }
