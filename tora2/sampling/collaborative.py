@@ -46,6 +46,8 @@ def sample_collaboratively(
     guider, settings = guider or ClassifierFree(), collaboration or Collaboration()
     solver = Solver(scheduler, steps, noise.device, generator)
     blocks = settings.looked_at(len(backbone_of(transformer).blocks(transformer)))
+    rows, columns = backbone_of(transformer).grid.tokens(*noise.shape[3:])
+    places = rows * columns
     latents = solver.start(noise)
     count = len(solver.timesteps)
     for index, timestep in enumerate(solver.timesteps):
@@ -59,7 +61,7 @@ def sample_collaboratively(
                 )
 
             keeps = not getattr(transformer, "gradient_checkpointing", False)
-            return maps_of(run, blocks, context.shape[1], x.shape[2], stop=keeps)
+            return maps_of(run, blocks, x.shape[2], places, stop=keeps)
 
         at: dict[Kind, Tensor] = {"subject": latents, "motion": latents}
         if settings.leads(index):
