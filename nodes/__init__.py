@@ -28,6 +28,11 @@ class Tora2Extension(ComfyExtension):
         from .apply import Tora2Apply
         from .bind import Tora2Bind
         from .control import Tora2ControlVideo
+        from .customization import (
+            Tora2AppearanceHighway,
+            Tora2CollaborativeGuider,
+            Tora2LoadMotionLora,
+        )
         from .cutouts import Tora2CutOut
         from .dials import Tora2EntityDials, Tora2Guider
         from .doctor import Tora2Doctor
@@ -80,5 +85,8 @@ class Tora2Extension(ComfyExtension):
             Tora2TrackVideo,
             Tora2Sweep,
             Tora2SweepChart,
+            Tora2LoadMotionLora,
+            Tora2CollaborativeGuider,
+            Tora2AppearanceHighway,
         )
         return [guarded(node) for node in known]

@@ -63,7 +63,7 @@ def where(folder: str, published: Iterable[Source], note: str = "") -> str:
     given = tuple(published)
     searched = ", ".join(folder_paths.get_folder_paths(folder))
     places = "; ".join(map(str, given))
-    words = f"Searched are {searched}. Published are: {places}."
+    words = f"Searched are {searched}." + (f" Published are: {places}." if given else "")
     return " ".join((words, *terms(given), *([note] if note else ())))
 
 

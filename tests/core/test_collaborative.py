@@ -80,7 +80,7 @@ def test_leading_lowers_both_losses_and_respects_its_limit() -> None:
     model, x, context, _, loras = material()
 
     def see(kind: Kind, x: Tensor) -> Maps:
-        return maps_of(lambda: predict(model, x, torch.tensor(800), context), (1,), 6, 3)
+        return maps_of(lambda: predict(model, x, torch.tensor(800), context), (1,), 3, 16)
 
     def seen(kind: Kind, x: Tensor) -> Maps:
         with loras[kind]:
@@ -105,7 +105,7 @@ def led_with_recomputation() -> dict[Kind, Tensor]:
 
     def see(kind: Kind, x: Tensor) -> Maps:
         return maps_of(
-            lambda: predict(model, x, torch.tensor(800), context), (1,), 6, 3, stop=False
+            lambda: predict(model, x, torch.tensor(800), context), (1,), 3, 16, stop=False
         )
 
     return led(Collaboration(limit=0.02), x, see, lambda kind: loras[kind])

@@ -205,6 +205,14 @@ def _stand_ins(base: Path) -> None:
         },
         folders["loras"] / "style.safetensors",
     )
+    from tora2.customization import Lora, LoraInfo, write_lora
+
+    for method, layer in (("subject", "to_v"), ("motion", "to_k")):
+        name = f"transformer_blocks.0.attn1.{layer}"
+        info = LoraInfo("the bundled model", method, "full", 4, video_only=method == "motion")
+        write_lora(
+            Lora(info, {name: (low[0], low[1].T)}), folders["loras"] / f"{method}.safetensors"
+        )
 
 
 def _public_shapes(base: Path, comfyui: Path) -> None:

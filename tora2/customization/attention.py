@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class SeenAttention(TorchFunctionMode):
-    """A context in which the queries and keys of some calls of attention are kept.
+    """A context in which the queries and keys of some calls of self-attention are kept.
 
     Args:
         calls: which calls are kept, counted from 0 in the order they run.
@@ -26,7 +26,8 @@ class SeenAttention(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        if function is F.scaled_dot_product_attention:
+        # An adapter's attention to pictures has keys of another length and does not count.
+        if function is F.scaled_dot_product_attention and args[0].shape == args[1].shape:
             number, self._count = self._count, self._count + 1
             if number in self.calls:
                 self.seen(number, args[0], args[1])

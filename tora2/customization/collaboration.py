@@ -105,8 +105,8 @@ class _Enough(Exception):
 def maps_of(
     run: Callable[[], object],
     blocks: tuple[int, ...],
-    text: int,
     frames: int,
+    places: int,
     stop: bool = True,
 ) -> Maps:
     """The maps of a run of a transformer with one attention a block.
@@ -114,7 +114,7 @@ def maps_of(
     Args:
         run: runs it, with gradients or without.
         blocks: looked at.
-        text: text tokens; `frames`: latent frames.
+        frames: latent frames; `places`: tokens of each. What stands before them is the text's.
         stop: end the run after the last of the blocks. Not where blocks are recomputed.
     """
     seen: list[tuple[Tensor, Tensor]] = []
@@ -129,6 +129,7 @@ def maps_of(
             run()
     except _Enough:
         pass
+    text = seen[0][0].shape[2] - frames * places
     return Maps(
         torch.stack([cross_attention(q, k, text) for q, k in seen]),
         torch.stack([temporal_attention(q, k, text, frames) for q, k in seen]),

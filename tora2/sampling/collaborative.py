@@ -11,7 +11,7 @@ from torch import Tensor
 from ..backbones import backbone_of
 from ..conditioning import Tora2Conditioning
 from ..customization.applying import AppliedLoras
-from ..customization.collaboration import Collaboration, Kind, Maps, led, maps_of
+from ..customization.collaboration import KINDS, Collaboration, Kind, Maps, led, maps_of
 from .guiders import ClassifierFree, Guider
 from .loop import run_branches
 from .schedules import Solver
@@ -43,40 +43,73 @@ def sample_collaboratively(
     Returns:
         [B, C, T, H, W] denoised latents, still scaled.
     """
-    guider, settings = guider or ClassifierFree(), collaboration or Collaboration()
     solver = Solver(scheduler, steps, noise.device, generator)
-    blocks = settings.looked_at(len(backbone_of(transformer).blocks(transformer)))
     latents = solver.start(noise)
     count = len(solver.timesteps)
     for index, timestep in enumerate(solver.timesteps):
-        for one in loras.values():
-            one.at(index / count)
-
-        def see(kind: Kind, x: Tensor, timestep: Tensor = timestep) -> Maps:
-            def run() -> object:
-                return backbone_of(transformer).predict(
-                    transformer, x.to(context.dtype), timestep, context, conditioning
-                )
-
-            keeps = not getattr(transformer, "gradient_checkpointing", False)
-            return maps_of(run, blocks, context.shape[1], x.shape[2], stop=keeps)
-
-        at: dict[Kind, Tensor] = {"subject": latents, "motion": latents}
-        if settings.leads(index):
-            at = led(settings, latents, see, lambda kind: loras[kind])
-        mixed: Tensor | None = None
-        for kind, weight in (("subject", settings.subject), ("motion", settings.motion)):
-            if weight == 0:
-                continue
-            branches = guider.branches(context, negative, conditioning)
-            with loras[kind]:
-                parts = run_branches(transformer, at[kind], timestep, branches)
-            prediction = guider.combine(parts, count, float(timestep))
-            if weight != 1:
-                prediction = weight * prediction
-            mixed = prediction if mixed is None else mixed + prediction
-        assert mixed is not None
-        latents = solver.step(index, mixed, latents)
+        prediction = predict_collaboratively(
+            transformer,
+            latents,
+            timestep,
+            (index, count),
+            context,
+            loras,
+            negative,
+            conditioning,
+            guider or ClassifierFree(),
+            collaboration or Collaboration(),
+        )
+        latents = solver.step(index, prediction, latents)
         if callback is not None:
             callback(index + 1, count)
     return latents
+
+
+def predict_collaboratively(
+    transformer: Any,
+    latents: Tensor,
+    timestep: Tensor,
+    place: tuple[int, int],
+    context: Tensor,
+    loras: Mapping[Kind, AppliedLoras],
+    negative: Tensor | None,
+    conditioning: Tora2Conditioning | None,
+    guider: Guider,
+    settings: Collaboration,
+) -> Tensor:
+    """The mixed prediction of one step, [B, C, T, H, W]; the arguments are those of the sampling.
+
+    Args:
+        place: number of the step, from 0, and of how many.
+    """
+    index, count = place
+    backbone = backbone_of(transformer)
+    for one in loras.values():
+        one.at(index / count)
+
+    def see(kind: Kind, x: Tensor) -> Maps:
+        def run() -> object:
+            x_in = x.to(context.dtype)
+            return backbone.predict(transformer, x_in, timestep, context, conditioning)
+
+        blocks = settings.looked_at(len(backbone.blocks(transformer)))
+        rows, columns = backbone.grid.tokens(*x.shape[3:])
+        keeps = not getattr(transformer, "gradient_checkpointing", False)
+        return maps_of(run, blocks, x.shape[2], rows * columns, stop=keeps)
+
+    at: dict[Kind, Tensor] = {"subject": latents, "motion": latents}
+    if settings.leads(index):
+        at = led(settings, latents, see, lambda kind: loras[kind])
+    mixed: Tensor | None = None
+    for kind, weight in zip(KINDS, (settings.subject, settings.motion), strict=True):
+        if weight == 0:
+            continue
+        branches = guider.branches(context, negative, conditioning)
+        with loras[kind]:
+            parts = run_branches(transformer, at[kind], timestep, branches)
+        prediction = guider.combine(parts, count, float(timestep))
+        if weight != 1:
+            prediction = weight * prediction
+        mixed = prediction if mixed is None else mixed + prediction
+    assert mixed is not None
+    return mixed

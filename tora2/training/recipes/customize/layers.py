@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -40,7 +41,9 @@ def inject(transformer: Any, infos: Sequence[LoraInfo]) -> None:
     transformer.requires_grad_(False)
     for info in infos:
         config = LoraConfig(r=info.rank, lora_alpha=info.rank, target_modules=targets[info.method])
-        inject_adapter_in_model(config, transformer, info.method)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # several in one model are meant
+            inject_adapter_in_model(config, transformer, info.method)
     names = [info.method for info in infos]
     for layer in _layers(transformer).values():
         layer.set_adapter([name for name in names if name in layer.lora_A])

@@ -98,6 +98,9 @@ def encoded(config: Customization, transformer: Any, device: torch.device) -> Ma
         parts.vae.enable_tiling()
     encoder = Encoder(parts, config, backbone_of(transformer).grid, device)
     material = encoder.material(config)
+    for examples in vars(material).values():
+        if examples is not None:
+            backbone_of(transformer).check_size(transformer, *examples.latents.shape[2:])
     del parts, encoder
     gc.collect()
     if torch.cuda.is_available():
