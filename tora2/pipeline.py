@@ -105,10 +105,11 @@ class Tora2Pipeline:
         learned_positions: bool = True,
         offload: bool = False,
     ) -> "Tora2Pipeline":
-        """Load a folder written by `save_pretrained`, the bundled model, or a CogVideoX.
+        """Load a folder written by `save_pretrained`, the bundled model, or a published one.
 
         Args:
-            path: a folder, "tiny", or a diffusers folder of CogVideoX-5b, -5b-I2V or Tora.
+            path: a folder, "tiny", or a diffusers folder of CogVideoX-5b, -5b-I2V, Tora, Wan 2.1
+                T2V or Latte; the last two with an adapter's file, as none is published.
             device: where to run; the GPU where there is one.
             dtype: of all parts; float32 on a CPU and bfloat16 on a GPU by default.
             adapter: the adapter in any layout of `tora2.checkpoints`, in place of the folder's own.

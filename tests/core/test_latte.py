@@ -43,6 +43,14 @@ def latte(**changes: Any) -> LatteTransformer3DModel:
     return model
 
 
+def picture_autoencoder() -> AutoencoderKL:
+    return AutoencoderKL(
+        down_block_types=["DownEncoderBlock2D"] * 4,
+        up_block_types=["UpDecoderBlock2D"] * 4,
+        block_out_channels=[32] * 4,
+    )
+
+
 class TestLatte(Battery):
     backbone = BACKBONE
     dim, text = DIM, TEXT
@@ -124,14 +132,9 @@ def test_it_samples(name: str) -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = Tora2Pipeline.from_pretrained("tiny", "cpu").text_encoder.config.d_model
-    vae = AutoencoderKL(
-        down_block_types=["DownEncoderBlock2D"] * 4,
-        up_block_types=["UpDecoderBlock2D"] * 4,
-        block_out_channels=[32] * 4,
-    )
     root = tmp_path_factory.mktemp("latte")
     model = latte(caption_channels=text, video_length=5)
-    return write_folder(root, "LattePipeline", model, vae, T5EncoderModel)
+    return write_folder(root, "LattePipeline", model, picture_autoencoder(), T5EncoderModel)
 
 
 def test_a_scene_becomes_a_video(folder: Path) -> None:

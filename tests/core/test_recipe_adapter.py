@@ -287,9 +287,12 @@ def test_the_shipped_configurations_are_the_papers_and_the_practical_one() -> No
     assert rates == (3e-6, 1e-4, 1e-3)
     assert (o.betas, o.weight_decay, o.clip, o.warmup) == ((0.9, 0.95), 1e-4, 1.0, 200)
     assert [stage.name for stage in practical.stages] == ["dpe", "binder", "contrastive"]
-    for name in ("tora_dense", "tora_sparse"):
-        made = load_config(CONFIGS / f"{name}.yaml")
-        assert made.adapter_config().enabled == ("motion",)
+    for base in ("tora", "wan", "latte"):
+        for source in ("dense", "sparse"):
+            made = load_config(CONFIGS / f"{base}_{source}.yaml")
+            assert made.adapter_config().enabled == ("motion",) and made.motion.source == source
+    for name in ("wan", "latte"):
+        assert load_config(CONFIGS / f"{name}.yaml").stages == practical.stages
 
 
 def arms() -> list[str]:

@@ -1,5 +1,6 @@
 """Wan 2.1 passes the battery; its names, sizes and schedule."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from tora2.models.adapter import Tora2Adapter, Tora2Config
 from tora2.pipeline import Tora2Pipeline
 from tora2.sampling import sample_latents
 from tora2.scene import Window
+from tora2.training.plan.measure import sizes_of
+from tora2.training.recipes.adapter import load_config
 
 DIM, TEXT = 128, 32
 
@@ -72,6 +75,23 @@ def test_published_sizes(shape: str, transformer: int, adapter: int) -> None:
     counted = zip(numbers(2), numbers(4), strict=True)
     made = [two + (four - two) // 2 * (layers - 2) for two, four in counted]
     assert made == [transformer, adapter]
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "size"), [("wan", 30, (16, 81, 512)), ("latte", 28, (4, 16, 120))]
+)
+def test_a_plan_without_files_takes_published_sizes(
+    name: str, layers: int, size: tuple[int, ...]
+) -> None:
+    config = load_config(Path(__file__).parents[2] / "configs" / f"{name}.yaml")
+    sizes, notes = sizes_of(config)
+    assert (sizes.backbone, sizes.layers) == (name, layers)
+    assert (sizes.cache.channels, sizes.cache.frames, sizes.cache.text_tokens) == size
+    assert sizes.cache.latent_frames == sizes.model.grid.latent_frames(size[1])
+    assert len(notes) == 3 and f"the sizes of {config.base.shape} are taken" in notes[0]
+    unknown = replace(config, base=replace(config.base, shape="Sora"))
+    with pytest.raises(ValueError, match="'Sora'; expected one of CogVideoX-5B, Latte-1, Wan2.1"):
+        sizes_of(unknown)
 
 
 def test_the_publishers_names_are_read_and_written() -> None:
