@@ -10,8 +10,9 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,12 @@ def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     base = tmp_path_factory.mktemp("server")
     with serve(comfyui, base, "--preview-method", "latent2rgb") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def serving(comfyui: Path) -> Callable[..., AbstractContextManager[Server]]:
+    """`serve`, for a server that is started otherwise."""
+    return partial(serve, comfyui)
 
 
 @contextmanager
