@@ -243,7 +243,7 @@ def bind(
             return Tora2Conditioning.build(running, latent, conditions, some).to(resting)
 
         mixture = Mixture(tuple(dials), {one: told(one) for one in sets}) if sets else None
-        colours = None if vae is None else previews.factors(vae)
+        colours = None if latent is None else previews.factors(vae)
         bound = BoundConditioning(conditioning, loaded, size, colours, mixture)
         text = report(matches, document, clip is not None)
         if flow is not None and (extra := video.extra_frames(vae, len(flow))):

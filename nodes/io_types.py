@@ -51,9 +51,9 @@ class BoundConditioning:
         adapter: the adapter that made it, which the sampler loads beside the model.
         size: (width, height, frames) of the video that the trajectories were drawn for, or None
             without trajectories.
-        colours: of the VAE's latents, for previews; None without a VAE.
-        mixture: where entities' paths do not all act fully all the time, what acts when; its
-            entities are those with paths, in the document's order of matches.
+        colours: of the VAE's latents, for previews; None without paths, which it encodes.
+        mixture: what acts when, where not all entities' paths act fully all the time; None where
+            they do.
     """
 
     conditioning: Tora2Conditioning

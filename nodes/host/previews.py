@@ -34,8 +34,11 @@ def factors(vae: Any) -> RgbFactors:
             logger.warning("Tora2: colours for previews are fitted again: %s", error)
     frame = chart()
     fitted = fit(video.encode(vae, frame[None])[0, :, 0], frame)
-    kept.mkdir(parents=True, exist_ok=True)
-    fitted.save(kept / name)
+    try:
+        kept.mkdir(parents=True, exist_ok=True)
+        fitted.save(kept / name)
+    except OSError as error:
+        logger.warning("Tora2: colours for previews are not kept: %s", error)
     return fitted
 
 

@@ -10,8 +10,9 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ TINY = REPOSITORY / "tora2" / "assets" / "tiny"
 DEMO = REPOSITORY / "tora2" / "assets" / "demo"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or ""
 START_S, RUN_S = 240, 240
-_BEFORE_PICTURE = 8  # bytes of a message: what it is, and which kind of picture
+_PICTURE = b"\0\0\0\1"  # what a message is, before the kind of picture and the picture
+_BEFORE_PICTURE = 8
 
 
 @dataclass
@@ -92,7 +94,7 @@ class Server:
             run = Run(answer["prompt_id"], "")
             while not run.outcome:
                 message = await socket.receive(timeout=RUN_S)
-                if message.type == aiohttp.WSMsgType.BINARY:
+                if message.type == aiohttp.WSMsgType.BINARY and message.data[:4] == _PICTURE:
                     run.previews.append(message.data[_BEFORE_PICTURE:])
                 if message.type != aiohttp.WSMsgType.TEXT:
                     continue
@@ -126,6 +128,12 @@ def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     base = tmp_path_factory.mktemp("server")
     with serve(comfyui, base, "--preview-method", "latent2rgb") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def serving(comfyui: Path) -> Callable[..., AbstractContextManager[Server]]:
+    """`serve`, for a server that is started otherwise."""
+    return partial(serve, comfyui)
 
 
 @contextmanager

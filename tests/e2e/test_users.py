@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DEMO, serve
 
+DEMO = Path(__file__).parents[2] / "tora2" / "assets" / "demo"
 API = Path(__file__).parent / "api" / "tora2_tiny_demo.json"
 FILE = "tora2/entities/one_00001_.safetensors"
 
 
 @pytest.fixture(scope="module")
-def people(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
+def people(serving: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
     """A server as two of its users see it, and as one who says no name does."""
     base = tmp_path_factory.mktemp("users")
-    with serve(comfyui, base, "--multi-user", public=False) as server:
+    with serving(base, "--multi-user", public=False) as server:
         for picture in ("circle.png", "star.png"):
             shutil.copy(DEMO / picture, base / "input" / picture)
         names = [server.post("/users", {"username": name})[1] for name in ("ann", "ben")]

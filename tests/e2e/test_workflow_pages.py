@@ -50,6 +50,8 @@ def test_a_workflow_opens(page: Any, name: str) -> None:
             assert not Counter(widgets) - Counter(given) and len(given) - linked == len(widgets)
             continue
         assert sorted(widgets) == sorted(given), key
+    if name == "tora2_place_entities":  # the paths that are there are dragged, not drawn anew
+        page.locator('[aria-label^="Select and move"][aria-pressed="true"]').first.wait_for()
     if name == "tora2_tiny_demo":
         twin = ROOT / "tests" / "e2e" / "api" / f"{name}.json"
         assert {k: v["inputs"] for k, v in prompt.items()} == {

@@ -68,6 +68,7 @@ export class Editor {
     this.t = t;
     /** The value as it came, for export when it cannot be read. @type {unknown} */
     this.raw = null;
+    this.opened = false;
     /** The document in it, before the graph's sizes. */
     this.own = emptyDocument();
     /** When the focus left for nowhere, as it does when the element is taken out of the page. */
@@ -192,9 +193,13 @@ export class Editor {
     let message = null;
     if (reading.kind === "junk") message = `${this.t("junk")}: ${reading.message}`;
     if (reading.kind === "newer") message = this.t("newer", { version: reading.version });
+    // Paths that are there when the editor opens are dragged first; on an empty frame one draws.
+    const tool = this.opened ? this.store.state.tool : this.own.tracks.length ? "select" : "points";
+    this.opened = true;
     this.store.load(resized(this.own, this.port.forced()), {
       readOnly: message !== null,
       message,
+      tool,
       ...flags,
     });
   }
