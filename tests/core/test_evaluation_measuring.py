@@ -15,7 +15,8 @@ from PIL import Image
 from tora2.cli import main
 from tora2.evaluation.charts import Line, chart
 from tora2.evaluation.fitting import fit, spans
-from tora2.evaluation.following import at_places, follow
+from tora2.evaluation.following import Thing, at_places, follow, held
+from tora2.evaluation.matching import Thing as Whole
 from tora2.evaluation.measuring import measure_trajectories, stretched
 from tora2.evaluation.summary import said
 from tora2.evaluation.trackers import Followed, Query, load
@@ -414,6 +415,25 @@ def test_track_is_not_misled_by_a_pattern_that_repeats(where: str) -> None:
     drawn = sample(found).points[0].numpy()
     assert (track.start, track.end) == (0, FRAMES - 1)
     assert np.abs(drawn - path - [4, -3]).max() < 4
+
+
+def test_a_path_is_held_to_what_goes_with_it() -> None:
+    own = discs.straight((10, 50), (90, 60), FRAMES)
+    other = discs.straight((90, 10), (10, 90), FRAMES)
+    mixed = other.copy()
+    mixed[8], mixed[7] = own[8], np.nan  # two things that were taken for one
+    thing = Thing("a", (Query(8, *own[8] + 3),), tuple(own[8] + 3))
+    things = [Whole(16.0, points.astype(np.float32)) for points in (mixed, own)]
+    path = own + 3
+    np.testing.assert_allclose(held(path, thing, things), path)
+    lost = path.copy()
+    lost[11:] = np.nan
+    np.testing.assert_allclose(held(lost, thing, things), path, atol=1e-4)
+    slipped = path.copy()
+    slipped[9:] += 8
+    np.testing.assert_allclose(held(slipped, thing, things), path, atol=1e-4)
+    np.testing.assert_allclose(held(slipped, thing, things[:1]), slipped)
+    np.testing.assert_allclose(held(lost, thing, []), lost)
 
 
 def test_track_says_when_a_thing_is_there(run: Run, tmp_path: File) -> None:
