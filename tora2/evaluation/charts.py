@@ -63,6 +63,7 @@ def chart(
     check_plotting()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(_INCHES, _DOTS)
     canvas = FigureCanvasAgg(figure)
@@ -88,7 +89,7 @@ def chart(
     low, high = min(values, default=0.0), max(values, default=0.0)
     axis.set_ylim(min(1.1 * low, 0.0), top or (1.1 * high if high > 0 else 1.0))
     if all(line.x is None for line in lines):
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axis.grid(alpha=0.3)
     if 0 < len(lines) <= _NAMED and any(line.label for line in lines):
         axis.legend(fontsize=8)
