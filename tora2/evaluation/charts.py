@@ -51,7 +51,7 @@ def chart(
         lines: to draw; up to twelve are named.
         x, y: what the axes are.
         title: above it.
-        points: mark every value.
+        points: mark every value, and write it.
         top: of the y axis; what the values need by default.
 
     Returns:
@@ -79,6 +79,12 @@ def chart(
             clip_on=False,  # a line at 0 lies on the axis
             label=" " + _plain(line.label),
         )
+        for along, high in zip(
+            line.x or range(len(line.y)), line.y if points else (), strict=False
+        ):
+            if math.isfinite(high):
+                offset = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
+                axis.annotate(f"{high:.3g}", (along, high), fontsize=8, **offset)
     axis.set_xlabel(x)
     axis.set_ylabel(y)
     values = [value for line in lines for value in line.y if math.isfinite(value)]
