@@ -15,7 +15,8 @@ from PIL import Image
 from tora2.cli import main
 from tora2.evaluation.charts import Line, chart
 from tora2.evaluation.fitting import fit, spans
-from tora2.evaluation.following import at_places, follow
+from tora2.evaluation.following import Thing, at_places, follow, held
+from tora2.evaluation.matching import Thing as Whole
 from tora2.evaluation.measuring import measure_trajectories, stretched
 from tora2.evaluation.summary import said
 from tora2.evaluation.trackers import Followed, Query, load
@@ -399,21 +400,40 @@ def test_track_is_not_misled_by_a_pattern_that_repeats(where: str) -> None:
     ground = np.full((HEIGHT, WIDTH, 3), 110.0)
     if where == "blotches":
         ground = 60 + 120 * discs.smooth(0, HEIGHT, WIDTH)
-    path = discs.straight((50, 60), (180, 130), FRAMES)
+    path = discs.straight((30, 45), (126, 80), FRAMES)
     ys, xs = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     frames = []
     for x, y in path:
         stripes = np.where((((xs - x) // 4) % 2)[..., None], [30.0, 60, 200], [220.0, 220, 240])
-        cover = np.clip(20.5 - np.hypot(xs - x, ys - y), 0, 1)[..., None]
+        cover = np.clip(16.5 - np.hypot(xs - x, ys - y), 0, 1)[..., None]
         frames.append((ground * (1 - cover) + stripes * cover).round().astype(np.uint8))
     video, tracker = torch.from_numpy(np.stack(frames)), load("lucas_kanade")
-    alone = tracker.follow(video, [Query(0, 54, 57)]).points[0].numpy()
+    alone = tracker.follow(video, [Query(0, 34, 42)]).points[0].numpy()
     assert not np.nanmax(np.abs(alone - path - [4, -3])) < 5, "the pattern misleads nobody"
-    found = follow(video, 8, at_places(video, [(54.0, 57.0, 0)]), tracker)
+    found = follow(video, 8, at_places(video, [(34.0, 42.0, 0)]), tracker)
     (track,) = found.tracks
     drawn = sample(found).points[0].numpy()
     assert (track.start, track.end) == (0, FRAMES - 1)
     assert np.abs(drawn - path - [4, -3]).max() < 4
+
+
+def test_a_path_is_held_to_what_goes_with_it() -> None:
+    own = discs.straight((10, 50), (90, 60), FRAMES)
+    other = discs.straight((90, 10), (10, 90), FRAMES)
+    mixed = other.copy()
+    mixed[8], mixed[7] = own[8], np.nan  # two things that were taken for one
+    thing = Thing("a", (Query(8, *own[8] + 3),), tuple(own[8] + 3))
+    things = [Whole(16.0, points.astype(np.float32)) for points in (mixed, own)]
+    path = own + 3
+    np.testing.assert_allclose(held(path, thing, things), path)
+    lost = path.copy()
+    lost[11:] = np.nan
+    np.testing.assert_allclose(held(lost, thing, things), path, atol=1e-4)
+    slipped = path.copy()
+    slipped[9:] += 8
+    np.testing.assert_allclose(held(slipped, thing, things), path, atol=1e-4)
+    np.testing.assert_allclose(held(slipped, thing, things[:1]), slipped)
+    np.testing.assert_allclose(held(lost, thing, []), lost)
 
 
 def test_track_says_when_a_thing_is_there(run: Run, tmp_path: File) -> None:

@@ -51,7 +51,7 @@ def chart(
         lines: to draw; up to twelve are named.
         x, y: what the axes are.
         title: above it.
-        points: mark every value.
+        points: mark every value, and write it.
         top: of the y axis; what the values need by default.
 
     Returns:
@@ -63,6 +63,7 @@ def chart(
     check_plotting()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(_INCHES, _DOTS)
     canvas = FigureCanvasAgg(figure)
@@ -78,6 +79,12 @@ def chart(
             clip_on=False,  # a line at 0 lies on the axis
             label=" " + _plain(line.label),
         )
+        for along, high in zip(
+            line.x or range(len(line.y)), line.y if points else (), strict=False
+        ):
+            if math.isfinite(high):
+                offset = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
+                axis.annotate(f"{high:.3g}", (along, high), fontsize=8, **offset)
     axis.set_xlabel(x)
     axis.set_ylabel(y)
     values = [value for line in lines for value in line.y if math.isfinite(value)]
@@ -88,7 +95,7 @@ def chart(
     low, high = min(values, default=0.0), max(values, default=0.0)
     axis.set_ylim(min(1.1 * low, 0.0), top or (1.1 * high if high > 0 else 1.0))
     if all(line.x is None for line in lines):
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axis.grid(alpha=0.3)
     if 0 < len(lines) <= _NAMED and any(line.label for line in lines):
         axis.legend(fontsize=8)

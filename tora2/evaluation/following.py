@@ -191,7 +191,7 @@ def follow(
         path = held(_path(points, thing), thing, moving)
         color = PALETTE[index % len(PALETTE)]
         entities.append(Entity(f"e{index + 1}", thing.name[:80], color))
-        seen = np.asarray(np.isfinite(path).all(-1))
+        seen = _seen(path)
         if seen.sum() < min(2, count):
             x, y = (round(value, 1) for value in thing.centre)
             raise ValueError(
@@ -225,28 +225,33 @@ def held(path: Array, thing: Thing, moving: Sequence[Whole]) -> Array:
     """A path held to the thing that it begins on.
 
     A pattern that repeats misleads a tracker by a period, all at once; a thing that turns does not.
-    Where the point leaps across the thing, the thing's own way is taken; and that fills in where
-    the thing is seen and the point was lost.
+    Where the point leaps across the thing, the thing's own way is taken, if it is seen as long and
+    without a break; where it does not, that fills in where the point was lost.
 
     Args:
         path: [T, 2] pixels as it was followed, NaN where it was not found.
         thing: what it is of.
-        moving: what moves in the video.
+        moving: what moves in the video; several of them may be there at the beginning.
     """
     begin, centre = thing.queries[0].frame, np.array(thing.centre)
-    near = {math.dist(centre, whole.points[begin]): whole for whole in moving}
-    near = {gap: whole for gap, whole in near.items() if gap <= whole.radius}
-    if not near:
-        return path
-    whole = near[min(near)]
-    way = whole.points.astype(np.float64)
-    apart = path - way
-    known = np.isfinite(apart).all(-1)
-    leaps = np.linalg.norm(np.diff(apart[known], axis=0), axis=-1)
-    if not known.any() or (leaps > max(_LEAP, _LEAPED * whole.radius)).any():
-        return way + (centre - way[begin])
-    nearest = np.abs(np.arange(len(path))[:, None] - np.flatnonzero(known)).argmin(1)
-    return np.where(np.isfinite(path), path, way + apart[known][nearest])
+    near = [w for w in moving if math.dist(centre, w.points[begin]) <= w.radius]
+    near.sort(key=lambda whole: -int(_seen(whole.points).sum()))
+    for whole in near:
+        apart = path - whole.points
+        known = np.flatnonzero(_seen(apart))
+        leaps = np.linalg.norm(np.diff(apart[known], axis=0), axis=-1)
+        if len(known) > 1 and (leaps <= max(_LEAP, _LEAPED * whole.radius)).all():
+            nearest = known[np.abs(np.arange(len(path))[:, None] - known).argmin(1)]
+            return np.where(np.isfinite(path), path, whole.points + apart[nearest])
+    for whole in near:
+        seen = _seen(whole.points)
+        if len(spans(seen)) == 1 and seen.sum() >= _seen(path).sum():
+            return whole.points + (centre - whole.points[begin])
+    return path
+
+
+def _seen(points: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.isfinite(points).all(-1))
 
 
 def _longest(tracks: Sequence[Track]) -> tuple[Track, ...]:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ..fields import load_json
 from ..files import atomic_path, check_writable, read_bounded, regular_file
-from ..scene import Sampling, Scene, SceneEntity
+from ..scene import Sampling, Scene, SceneEntity, occurs
 from ..settings import load
 from ..video import read_video, write_video
 from .cases import Case
@@ -35,6 +35,8 @@ from .suite_report import write_report
 from .suite_results import DRAWN, SPRITEBIND, Cases, Result, SuiteConfig, System
 
 _MAX_FIGURES = 16 << 20
+_RULES = 2
+"""Of measuring; figures of other ones are not taken from an earlier run."""
 
 
 Progress = Callable[[str, int, int], object]
@@ -166,7 +168,7 @@ def _scene(case: Case, pipeline: Any) -> Scene:
     entities = tuple(
         SceneEntity(subject.id, subject.word, subject.kind, subject.images)
         for subject in case.subjects
-        if subject.word and subject.word in case.prompt
+        if subject.word and occurs(subject.word, case.prompt)
     )
     return Scene(case.prompt, document, entities, sampling=Sampling())
 
@@ -185,6 +187,7 @@ def _result(
     state = video.stat()
     digest = _digest(
         [
+            _RULES,
             sorted(config.metrics),
             config.tracker,
             scorer.anchor,
