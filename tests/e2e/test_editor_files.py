@@ -159,5 +159,6 @@ def test_the_paths_are_recorded_frame_by_frame(graph: Graph) -> None:
         pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode()]
     assert (video.width, video.height, len(pictures)) == (360, 240, 17)
     moved = [abs(b - a).max(-1) for a, b in zip(pictures, pictures[1:], strict=False)]
-    centres = [difference.nonzero()[1].mean() for difference in moved if difference.max() > 60]
-    assert len(centres) == 16 and centres == sorted(centres)  # from the left to the right
+    assert all(difference.max() > 60 for difference in moved)
+    first, last = (moved[i].nonzero()[1].mean() for i in (0, -1))
+    assert last - first > 150  # from the left to the right
