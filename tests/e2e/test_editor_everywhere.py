@@ -97,6 +97,7 @@ def check_names(graph: Graph) -> None:
     graph.page.keyboard.press("Control+a")
     graph.page.keyboard.type("heron")
     graph.find(names).nth(1).click()
+    graph.page.keyboard.press("End")
     graph.page.keyboard.type("s")
     graph.press("Enter")
     assert [entity["name"] for entity in graph.value()["entities"]] == ["heron", "dogs"]

@@ -60,7 +60,7 @@ export const STRINGS = {
   easing_linear: ["even", "匀速"],
   easing_in: ["ease in", "缓入"],
   easing_out: ["ease out", "缓出"],
-  "easing_in-out": ["ease in and out", "缓入缓出"],
+  "easing_in-out": ["ease in-out", "缓入缓出"],
   key: ["Frame at which the track passes this point", "轨迹经过此点的帧"],
   keyShort: ["Key", "关键帧"],
   x: ["x, pixels", "x（像素）"],

@@ -91,7 +91,7 @@ function paintSpeed(context, theme, track, doc, at) {
   context.fillStyle = theme.muted;
   context.font = theme.font;
   context.textAlign = "right";
-  context.textBaseline = "top";
-  const [right, top] = at(1, 1);
-  context.fillText(`≤ ${speed.toFixed(1)} px / frame`, right - 4, top + 3);
+  context.textBaseline = "bottom"; // no easing passes the lower right
+  const [right, bottom] = at(1, 0);
+  context.fillText(`≤ ${speed.toFixed(1)} px / frame`, right - 4, bottom - 3);
 }

@@ -59,7 +59,7 @@ function paintRow(context, state, theme, strip, track, top, color, warned) {
   context.fillStyle = color;
   context.fillRect(8, top + 6, 8, 8);
   context.fillStyle = chosen ? theme.text : theme.muted;
-  context.fillText(titleOf(track), 22, top + ROW / 2 + 0.5, LABEL - 24);
+  context.fillText(shortened(context, titleOf(track), LABEL - 24), 22, top + ROW / 2 + 0.5);
 
   paintOutside(context, state, strip, track, top, color);
   const start = frameToX(state, strip, track.start);
@@ -176,6 +176,15 @@ function paintRuler(context, state, theme, strip) {
   context.fill();
   context.fillStyle = "#ffffff";
   context.fillText(text, x, 9.5);
+}
+
+/** As many characters as have room, rather than all of them squeezed. @param {CanvasRenderingContext2D} context @param {string} text @param {number} room */
+function shortened(context, text, room) {
+  const fits = (/** @type {string} */ part) => context.measureText(part).width <= room;
+  if (fits(text)) return text;
+  const signs = [...text];
+  while (signs.length > 1 && !fits(`${signs.join("")}…`)) signs.pop();
+  return `${signs.join("")}…`;
 }
 
 /** @param {State} state @param {Strip} strip */
