@@ -155,7 +155,10 @@ def test_memory_is_told_beforehand_and_bounds_what_is_kept() -> None:
     assert out.requires_grad and measured < told < 2.5 * measured
 
 
-def test_weights_and_blocks_are_checked() -> None:
+def test_weights_blocks_and_models_are_checked() -> None:
+    model, x, context, _, _ = material()
+    with pytest.raises(ValueError, match="does not attend to text and video together"):
+        maps_of(lambda: predict(model, x, torch.tensor(800), context), (0,), 3, 18)
     with pytest.raises(ValueError, match="are 0.7 and 0.7, expected two of 0 to 1 that add up"):
         Collaboration(0.7, 0.7)
     with pytest.raises(ValueError, match="block 2 is not there, expected 0 to 1"):

@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import hostile_loras
 import pytest
 import small
 import torch
@@ -286,3 +287,17 @@ def test_foreign_and_unfitting_loras_are_refused(tmp_path: Path) -> None:
         read_lora(path)
     with pytest.raises(ValueError, match="made for a small model: its layer .* is 64x64, but"):
         AppliedLoras(small.transformer(num_attention_heads=2), [(lora, Window())])
+
+
+def test_damaged_loras_are_read_or_refused(tmp_path: Path) -> None:
+    path, outcomes = tmp_path / "a.safetensors", set()
+    for _, content in hostile_loras.cases(0, 300):
+        path.write_bytes(content)
+        try:
+            lora = read_lora(path)
+            assert all(up.shape[1] == down.shape[0] for down, up in lora.layers.values())
+            outcomes.add("read")
+        except ValueError as error:
+            assert len(str(error)) < 1000
+            outcomes.add("refused")
+    assert outcomes == {"read", "refused"}

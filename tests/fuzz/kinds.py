@@ -105,6 +105,19 @@ def _entity(place: Path) -> None:
     assert all(x.semantic.isfinite().all() and x.prior.numel() for x in entity.pictures)
 
 
+def _lora(place: Path) -> None:
+    from tora2.customization import read_lora
+
+    lora = read_lora(place / "a.safetensors")
+    assert all(up.shape[1] == down.shape[0] for down, up in lora.layers.values())
+
+
+def _loras(seed: int, count: int) -> Iterator[Case]:
+    import hostile_loras
+
+    yield from hostile_loras.cases(seed, count)
+
+
 def _network(place: Path) -> None:
     import torch
 
@@ -242,6 +255,7 @@ KINDS = {
     "scenes": Kind(damaged_settings.scenes, _all("scene", "generate"), 2000, 150),
     "pictures": Kind(hostile_pictures.cases, _all("picture"), 8000, name="a.png"),
     "entity files": Kind(hostile_entities.cases, _all("entity"), 4000, name="a.safetensors"),
+    "loras": Kind(_loras, _all("lora"), 2000, name="a.safetensors"),
     "networks": Kind(_networks, _all("network"), 1000, name="a.onnx"),
     "checkpoints": Kind(damaged_checkpoints.cases, _CHECKPOINTS, 22_000, mib=300),
     "heavy checkpoints": Kind(_heavy, _CHECKPOINTS, 15, mib=300),

@@ -201,8 +201,6 @@ def test_an_interrupt_leaves_nothing_held(pack: builders.Pack, tmp_path: Path) -
         hosted(made_guider, rest[1])
     for wrapper in made_guider.model_patcher.get_wrappers("apply_model", loras.KEY):
         assert not wrapper.__self__._placed and wrapper.__self__.strength == 0
-    transformer = made_guider.model_patcher.model.diffusion_model
-    assert "forward" not in vars(transformer.blocks[0].k)
 
 
 def test_refusals(pack: builders.Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

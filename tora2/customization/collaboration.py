@@ -116,6 +116,9 @@ def maps_of(
         blocks: looked at.
         frames: latent frames; `places`: tokens of each. What stands before them is the text's.
         stop: end the run after the last of the blocks. Not where blocks are recomputed.
+
+    Raises:
+        ValueError: if the model attends to the text apart.
     """
     seen: list[tuple[Tensor, Tensor]] = []
 
@@ -130,6 +133,11 @@ def maps_of(
     except _Enough:
         pass
     text = seen[0][0].shape[2] - frames * places
+    if text <= 0:
+        raise ValueError(
+            "this model does not attend to text and video together, so its branches cannot be led; "
+            "expected 0 steps of leading (the light mode)"
+        )
     return Maps(
         torch.stack([cross_attention(q, k, text) for q, k in seen]),
         torch.stack([temporal_attention(q, k, text, frames) for q, k in seen]),

@@ -102,6 +102,11 @@ class CustomizationLoss:
             predicted = self._predict(noisy, timestep, composed.context)
         losses = []
         for queries, keys in seen:
+            if queries.shape[2] != text + composed.masks.shape[2]:
+                raise ValueError(
+                    "subject.attention needs a model that attends to text and video together, "
+                    "expected 0 for this one"
+                )
             maps = cross_attention(queries, keys, text)  # [B, N, L]
             by_subject = composed.words.to(maps.dtype) @ maps.transpose(1, 2)  # [B, S, N]
             losses.append(attention_loss(by_subject, composed.masks))
