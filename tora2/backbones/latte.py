@@ -1,9 +1,9 @@
 """Latte of diffusers: a spatial-temporal DiT, the kind that Tora's article builds its fusers into.
 
 Spatial and temporal blocks take turns. A layer is a pair of them: motion is fused in the temporal
-block, before its attention, and personalization in the spatial one, behind the text (Tora section
-3.3: the motion-guidance fuser serves the temporal blocks). The autoencoder is one of pictures, so
-that every frame has a latent of its own. The model predicts the noise.
+block, before its attention, as Tora's article does, and personalization in the spatial one, behind
+the text. The autoencoder is one of pictures, so that every frame has a latent of its own. The model
+predicts the noise.
 """
 
 import os

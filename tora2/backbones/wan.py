@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 _SAME = {"attention_head_dim": 128, "text_dim": 4096}
 SHAPES: dict[str, dict[str, Any]] = {
-    "Wan2.1-1.3B": {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30},
-    "Wan2.1-14B": {"num_attention_heads": 40, "ffn_dim": 13824, "num_layers": 40},
+    "Wan2.1-T2V-1.3B": {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30},
+    "Wan2.1-T2V-14B": {"num_attention_heads": 40, "ffn_dim": 13824, "num_layers": 40},
 }
 """What differs between the published models, as arguments of WanTransformer3DModel."""
 SHIFT = 5.0

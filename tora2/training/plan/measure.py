@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from ...backbones import Backbone, backbone_for, backbone_named, backbone_of, backbones
 from ...data.cache import FOLDER, CacheConfig, read_config
 from ...data.shards import INDEX
-from ...fields import show
 from ...geometry import COGVIDEOX, Grid
 from ...latents import decode_video, encode_video, grid_of
 from ...model_folder import TINY
@@ -89,8 +88,7 @@ def sizes_of(config: AdapterTraining) -> tuple[Sizes, list[str]]:
     Only headers are read of files with weights.
 
     Raises:
-        ValueError: if a file is damaged or no known model's, or `base.shape` is unknown; OSError:
-            if it cannot be read.
+        ValueError: if a file is damaged or no known model's; OSError: if it cannot be read.
     """
     base, notes = config.base, []
     path = TINY / "transformer" if base.transformer == "tiny" else Path(base.transformer)
@@ -98,7 +96,7 @@ def sizes_of(config: AdapterTraining) -> tuple[Sizes, list[str]]:
         backbone = backbone_for(path)
         arguments, _ = backbone.read(path)
     else:
-        backbone, name = _published(base.shape)
+        backbone, name = _published(base.transformer)
         arguments = dict(backbone.published.shapes[name])
         notes.append(f"{base.transformer} is not here: the sizes of {name} are taken")
     published = backbone.published
@@ -128,14 +126,13 @@ def sizes_of(config: AdapterTraining) -> tuple[Sizes, list[str]]:
     return Sizes(arguments, autoencoder, cache, backbone.name), notes
 
 
-def _published(shape: str | None) -> tuple[Backbone, str]:
-    """The backbone that has a published shape, and its name."""
+def _published(path: str) -> tuple[Backbone, str]:
+    """The published model that a path names, as there are no files to tell it by."""
     for backbone in backbones():
         for name in backbone.published.shapes:
-            if name == (shape or "CogVideoX-5B"):
+            if name.lower() in path.lower():
                 return backbone, name
-    known = ", ".join(name for backbone in backbones() for name in backbone.published.shapes)
-    raise ValueError(f"key 'base.shape' is {show(shape)}; expected one of {known}")
+    return backbone_named("cogvideox"), "CogVideoX-5B"
 
 
 def published_cache(

@@ -27,8 +27,6 @@ class Base:
         autoencoder: folder of its autoencoder, which draws flow pictures into latents and shows
             validation clips; by default the folder `vae` beside the transformer's.
         dtype: of the weights in memory; `fp8` keeps them in 8 bits and computes in bfloat16.
-        shape: of a published model, such as `Wan2.1-1.3B`, with which `--plan` counts where the
-            transformer's files are not there; by default CogVideoX-5B's.
         recompute: compute each block's activations again in the backward pass, in place of keeping
             them.
         tiled: encode and decode in tiles, which needs less memory.
@@ -39,7 +37,6 @@ class Base:
     dtype: Literal["bf16", "fp32", "fp8"] = "bf16"
     recompute: bool = True
     tiled: bool = False
-    shape: str | None = None
 
 
 @dataclass(frozen=True)
