@@ -135,7 +135,7 @@ def by_hand(hand: Hand) -> None:
 
     def around() -> None:
         page.keyboard.down("Control")
-        hand.pull((600, 100), (1210, 380))
+        hand.pull((600, 100), (1120, 380))
         page.keyboard.up("Control")
 
     hand.act("Control-drag around the two", around)
