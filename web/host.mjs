@@ -29,6 +29,7 @@ import { createNotice } from "./words/notice.mjs";
 const app = hostApp;
 const NODE = "Tora2TrajectoryEditor";
 const WIDGET = "TORA2_TRAJECTORY_DOCUMENT";
+const PLACING = "Tora2PlaceEntities";
 const BINDING = "Tora2Bind";
 const INITIAL_SIZE = /** @type {[number, number]} */ ([760, 740]);
 const MIN_HEIGHT = 480;
@@ -454,6 +455,10 @@ const extension = {
   }),
   nodeCreated(node) {
     if (node.comfyClass === BINDING) watchBinding(node);
+    if (node.comfyClass === PLACING) {
+      // Room for the clip that it plays, which the classic renderer would show as a stamp.
+      node.setSize([Math.max(node.size[0], 340), node.size[1] + 240]);
+    }
     if (node.comfyClass !== NODE) return;
     // The stage shows what the still would, which would take its room and make the node grow.
     /** @type {any} */ (node).hideOutputImages = true;

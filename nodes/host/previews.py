@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import folder_paths
+import torch
 
 from ...tora2.encoders.fingerprint import fingerprint
 from ...tora2.previews import RgbFactors, chart, fit
@@ -21,9 +22,15 @@ logger = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parents[2] / "tora2" / "assets" / "previews"
 
 
-def factors(vae: Any) -> RgbFactors:
-    """Those of an autoencoder of CogVideoX's latents; encodes one chart if they are not kept."""
-    name = f"{fingerprint(vae.first_stage_model.state_dict())}.json"
+def factors(vae: Any) -> RgbFactors | None:
+    """Those of an autoencoder of CogVideoX's latents; encodes one chart if they are not kept.
+
+    None of one that has no weights to be known by, or where memory is short: there is no preview.
+    """
+    network = vae.first_stage_model
+    if not isinstance(network, torch.nn.Module):
+        return None
+    name = f"{fingerprint(network.state_dict())}.json"
     kept = Path(folder_paths.get_user_directory()) / "tora2" / "previews"
     for folder in (SHIPPED, kept):
         try:
@@ -33,7 +40,12 @@ def factors(vae: Any) -> RgbFactors:
         except (OSError, ValueError) as error:  # a lost file costs one more fit
             logger.warning("Tora2: colours for previews are fitted again: %s", error)
     frame = chart()
-    fitted = fit(video.encode(vae, frame[None])[0, :, 0], frame)
+    try:
+        latents = video.encode(vae, frame[None])
+    except ValueError as error:
+        logger.warning("Tora2: no live previews: %s", error)
+        return None
+    fitted = fit(latents[0, :, 0], frame)
     try:
         kept.mkdir(parents=True, exist_ok=True)
         fitted.save(kept / name)

@@ -403,3 +403,24 @@ def test_a_missing_network_is_said_with_where_to_get_it(pack: Any) -> None:
     for name, part in (("face", "insightface's antelopev2"), ("object", "Mask R-CNN is under BSD")):
         said = node.validate_inputs(**{name: "absent"})
         assert "'absent', expected one of none. Searched are" in said and part in said
+
+
+def test_each_user_keeps_features_apart(pack, encoders, tmp_path, monkeypatch) -> None:
+    import folder_paths
+
+    users = pack("nodes.host.users")
+    monkeypatch.setattr(folder_paths, "user_directory", str(tmp_path))
+    cache, made = encoders._Kept(), []
+
+    def compute() -> torch.Tensor:
+        made.append(1)
+        return torch.ones(1)
+
+    for user in ("ann", "ben", None, "ann"):
+        monkeypatch.setattr(users, "current", lambda user=user: user)
+        cache.get("a picture", compute)
+    kept = {
+        path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.safetensors")
+    }
+    assert kept == {"ann/tora2/features", "ben/tora2/features", "tora2/features"}
+    assert len(made) == 3, "the first user's is there still"

@@ -173,3 +173,16 @@ def test_a_sweep_runs_what_is_behind_it_once_a_value(
 def test_other_values_are_refused(host: Any, values: str) -> None:
     said = host.NODE_CLASS_MAPPINGS["Tora2Sweep"].validate_inputs(values=values)
     assert isinstance(said, str) and "values" in said and "expected" in said
+
+
+def test_what_is_not_installed_is_said_before_the_video_is_made(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    node = host.NODE_CLASS_MAPPINGS["Tora2MeasureTrajectory"]
+    assert node.validate_inputs(tracker="lucas_kanade", weights="none") is True
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    said = node.validate_inputs(tracker="lucas_kanade", weights="none")
+    assert "needs OpenCV; install it with: pip install" in said
+    assert node.validate_inputs(tracker="colour", weights="none") is True
