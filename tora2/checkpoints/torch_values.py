@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..fields import plain
+from ..fields import show
 
 OTHER = object()
 """Something that is no plain value and of no use here."""
@@ -166,5 +166,5 @@ def _tensor(
 ) -> object:
     numbers = (offset, *shape, *stride)
     if len(shape) != len(stride) or any(type(x) is not int or x < 0 for x in numbers):
-        raise ValueError(f"a tensor of shape {plain(repr(shape[:20]))}")
+        raise ValueError(f"a tensor of shape {show(shape)}")
     return UNPLAIN if dtype is None else Described(stored, dtype, offset, shape, stride)

@@ -192,16 +192,16 @@ def _pickled(file: Path) -> Found | None:
 
 def _names_in_pickle(file: Path) -> bytes:
     """The bytes that a torch file's tensor names are among; none if it is no torch file."""
-    if not zipfile.is_zipfile(file):  # torch before 1.6 wrote the pickle first, then the values
-        with file.open("rb") as opened:
-            return opened.read(MAX_START)
     try:
+        if not zipfile.is_zipfile(file):  # torch before 1.6 wrote the pickle first, then the values
+            with file.open("rb") as opened:
+                return opened.read(MAX_START)
         pickles = [entry for entry in zip_entries(file) if entry.filename.endswith("data.pkl")]
         stored = pickles and pickles[0].compress_type == zipfile.ZIP_STORED  # as torch writes
         if len(pickles) != 1 or not stored or pickles[0].file_size > MAX_PICKLE:
             return b""
         return read_member(file, pickles[0])
-    except ValueError:  # of what is damaged it cannot be told whether it was ours
+    except (ValueError, zipfile.BadZipFile):  # what is damaged does not tell whether it was ours
         return b""
 
 
