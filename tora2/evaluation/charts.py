@@ -83,8 +83,14 @@ def chart(
             line.x or range(len(line.y)), line.y if points else (), strict=False
         ):
             if math.isfinite(high):
-                offset = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
-                axis.annotate(f"{high:.3g}", (along, high), fontsize=8, **offset)
+                axis.annotate(
+                    f"{high:.3g}",
+                    (along, high),
+                    (0, 7),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=8,
+                )
     axis.set_xlabel(x)
     axis.set_ylabel(y)
     values = [value for line in lines for value in line.y if math.isfinite(value)]
