@@ -16,6 +16,12 @@ const TYPES = ["video/mp4", "video/webm"];
 /** Pixels a side at most. */
 const SIDE = 1280;
 
+/** A page that is not seen has no frames to wait for. */
+const HIDDEN_MS = 500;
+
+const pause = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const nextFrame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+
 /**
  * @param {{store: Store, t: Translate, status: {say(words: string): void}, element: HTMLElement,
  *   background: import("../view/background.mjs").Background,
@@ -55,13 +61,12 @@ export async function record(editor) {
   const begun = new Promise((resolve) => (recorder.onstart = resolve));
   recorder.start();
   await begun;
-  const start = performance.now();
   for (let frame = 0; frame < doc.frames; frame++) {
     paint(frame);
     if (frame > 0) track.requestFrame(); // the first is taken unasked
     status.say(t("recording", { n: Math.round((100 * (frame + 1)) / doc.frames) }));
-    const until = start + ((frame + 1) * 1000) / doc.fps;
-    await new Promise((resolve) => setTimeout(resolve, Math.max(0, until - performance.now())));
+    // Never faster to catch up: of pictures that follow one another too soon, some are let go.
+    await Promise.all([pause(1000 / doc.fps), Promise.race([nextFrame(), pause(HIDDEN_MS)])]);
   }
   recorder.stop();
   await done;
