@@ -98,8 +98,8 @@ def guarded(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
         for input in schema.inputs:
             given = inputs.get(input.id)
             # The host passes on a plain value of the API where a link belongs.
-            picture = isinstance(input, io.Image.Input | io.Mask.Input)
-            if picture and isinstance(given, bool | int | float | str):
+            picture = isinstance(input, io.Image.Input | io.Mask.Input) and not schema.is_input_list
+            if picture and isinstance(given, bool | int | float | str | list | dict):
                 raise ValueError(
                     f"{schema.node_id}: {input.id} is {fields.show(given)}, "
                     f"expected {_expected(input)}"

@@ -204,6 +204,12 @@ def test_no_value_in_a_required_input_is_named(host: Any, executor: Executor) ->
             assert said.startswith(f"{name}: {missing} is null, expected "), (name, missing, said)
 
 
+@pytest.mark.parametrize("value", [3, "x", {"a": 1}, [{"x": 1}]])
+def test_what_is_no_picture_is_named(host: Any, value: Any) -> None:
+    with pytest.raises(ValueError, match="Tora2TrajectoryEditor: background is .*expected"):
+        host.NODE_CLASS_MAPPINGS["Tora2TrajectoryEditor"].execute(document=None, background=value)
+
+
 def test_optional_inputs_may_be_null(host: Any) -> None:
     made = host.NODE_CLASS_MAPPINGS["Tora2TrajectoryEditor"].execute(
         document=None, background=None, masks=None, width=None, height=None, frames=None
