@@ -62,6 +62,8 @@ def _damage(prompt: dict[str, Any], chance: random.Random) -> str:
 
 
 def _deep(value: Any, chance: random.Random) -> None:
+    if "__value__" in value:  # ComfyUI 0.33 wraps so; a link in it, to any node, ends its worker
+        return
     while True:
         key = chance.choice([*value]) if isinstance(value, dict) else chance.randrange(len(value))
         if isinstance(value[key], dict | list) and value[key] and chance.random() < 0.8:
