@@ -18,6 +18,7 @@ const SIDE = 1280;
 
 /** A page that is not seen has no frames to wait for. */
 const HIDDEN_MS = 500;
+const LOADING_MS = 1000;
 
 const pause = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const nextFrame = () => new Promise((resolve) => requestAnimationFrame(resolve));
@@ -49,6 +50,9 @@ export async function record(editor) {
     const motion = motionOf(doc, doc);
     paintStage({ ...surface, portraits: editor.portraits() }, size, backdrop, motion, layer);
   };
+  paint(0);
+  // A background is fetched when it is first painted, and belongs to the first frame too.
+  await pause(LOADING_MS);
   paint(0);
   // The stream takes a picture when it is told to, so that the video has each frame once.
   const stream = canvas.captureStream(0);
