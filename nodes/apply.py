@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from ..tora2.scene import Window
 from .host.injection import inject
 from .io_types import BoundConditioning, ConditioningSocket
+from .spans import in_order, moment
 from .validation import refusal
 
 MAX_STRENGTH = 4.0
@@ -39,16 +40,7 @@ class Tora2Apply(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, **inputs: Any) -> bool | str:
-        def ordered() -> None:
-            for kind in ("motion", "appearance"):
-                start, end = inputs.get(f"{kind}_start"), inputs.get(f"{kind}_end")
-                if start is not None and end is not None and start > end:
-                    raise ValueError(
-                        f"{kind}_start is {start:g} and {kind}_end is {end:g}, "
-                        "expected the start not to lie after the end"
-                    )
-
-        return refusal(cls, inputs, ordered)
+        return refusal(cls, inputs, in_order(inputs, "motion_", "appearance_"))
 
     @classmethod
     def execute(
@@ -77,22 +69,6 @@ def _window(kind: str, what: str) -> list[io.Input]:
             step=0.05,
             tooltip=f"How strongly the {what} act; 0 switches them off, 1 is as trained.",
         ),
-        io.Float.Input(
-            f"{kind}_start",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            advanced=True,
-            tooltip=f"Part of the sampling at which the {what} begin to act.",
-        ),
-        io.Float.Input(
-            f"{kind}_end",
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            advanced=True,
-            tooltip=f"Part of the sampling at which the {what} stop acting.",
-        ),
+        moment(f"{kind}_start", 0.0, f"the {what} begin to act", advanced=True),
+        moment(f"{kind}_end", 1.0, f"the {what} stop acting", advanced=True),
     ]

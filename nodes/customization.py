@@ -14,6 +14,7 @@ from .host import files
 from .host.collaboration import CollaborativeGuider
 from .host.highway import scale_skips
 from .host.loras import attach
+from .spans import in_order, moment
 from .validation import NO_FILE, refusal
 
 FOLDER = "loras"
@@ -44,23 +45,8 @@ class Tora2LoadMotionLora(io.ComfyNode):
                     step=0.05,
                     tooltip="How strongly it acts; 1 is as trained.",
                 ),
-                io.Float.Input(
-                    "start",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Part of the sampling at which it begins to act.",
-                ),
-                io.Float.Input(
-                    "end",
-                    default=0.67,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Part of the sampling at which it stops acting: 0.67 for a motion, 1 "
-                    "for a subject.",
-                ),
+                moment("start", 0.0, "it begins to act"),
+                moment("end", 0.67, "it stops acting: 0.67 for a motion, 1 for a subject"),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="The model with the LoRA beside it."),
@@ -72,16 +58,8 @@ class Tora2LoadMotionLora(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, **inputs: Any) -> bool | str:
-        def ordered() -> None:
-            start, end = inputs.get("start"), inputs.get("end")
-            if start is not None and end is not None and start > end:
-                raise ValueError(
-                    f"start is {start:g} and end is {end:g}, expected the start not to lie after "
-                    "the end"
-                )
-
         where = {"lora": lambda: files.where(FOLDER, ())}
-        return refusal(cls, inputs, ordered, where=where)
+        return refusal(cls, inputs, in_order(inputs, ""), where=where)
 
     @classmethod
     def execute(

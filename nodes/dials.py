@@ -10,6 +10,7 @@ from comfy_api.latest import io
 from ..tora2.encoders.entity import MAX_STRENGTH, EncodedEntity
 from .host.sampling import SplitGuider
 from .io_types import EntitySocket
+from .spans import in_order, moment
 from .validation import refusal
 
 AS_SET = "as set"
@@ -43,8 +44,8 @@ class Tora2EntityDials(io.ComfyNode):
                     step=0.05,
                     tooltip="Multiplies the entity's own; 0 leaves it out, path and all.",
                 ),
-                _percent("start", 0.0, "its pictures begin to act"),
-                _percent("end", 1.0, "its pictures stop acting"),
+                moment("start", 0.0, "its pictures begin to act"),
+                moment("end", 1.0, "its pictures stop acting"),
                 io.Float.Input(
                     "motion_strength",
                     default=1.0,
@@ -54,24 +55,15 @@ class Tora2EntityDials(io.ComfyNode):
                     tooltip="How strongly its paths act; 0 is the same as not drawing them. Below "
                     "1, paths are encoded once more for each strength.",
                 ),
-                _percent("motion_start", 0.0, "its paths begin to act"),
-                _percent("motion_end", 1.0, "its paths stop acting"),
+                moment("motion_start", 0.0, "its paths begin to act"),
+                moment("motion_end", 1.0, "its paths stop acting"),
             ],
             outputs=[EntitySocket.Output(display_name="entity", tooltip="For Tora2 Bind.")],
         )
 
     @classmethod
     def validate_inputs(cls, **inputs: Any) -> bool | str:
-        def ordered() -> None:
-            for kind in ("", "motion_"):
-                start, end = inputs.get(f"{kind}start"), inputs.get(f"{kind}end")
-                if start is not None and end is not None and start > end:
-                    raise ValueError(
-                        f"{kind}start is {start:g} and {kind}end is {end:g}, expected the start "
-                        "not to lie after the end"
-                    )
-
-        return refusal(cls, inputs, ordered)
+        return refusal(cls, inputs, in_order(inputs, "", "motion_"))
 
     @classmethod
     def execute(
@@ -152,17 +144,6 @@ class Tora2Guider(io.ComfyNode):
         guider.set_conds(positive, negative)
         guider.set_guidance(*(PRESETS[preset] or (guidance, motion_guidance, appearance_guidance)))
         return io.NodeOutput(guider)
-
-
-def _percent(name: str, default: float, what: str) -> io.Input:
-    return io.Float.Input(
-        name,
-        default=default,
-        min=0.0,
-        max=1.0,
-        step=0.01,
-        tooltip=f"Part of the sampling at which {what}.",
-    )
 
 
 def _scale(name: str, default: float, tooltip: str) -> io.Input:

@@ -41,7 +41,7 @@ def _modulating_norm(
     now: Tora2Conditioning, layer: int, own: Callable[..., Any], video: Tensor, *rest: Any
 ) -> tuple[Tensor, ...]:
     """CogVideoX's first norm, which modulates the tokens itself and returns gates with them."""
-    _before(now, layer, own, video)
+    _before(now, layer, video)
     normed, *others = own(video, *rest)
     return now.modulate(layer, normed), *others
 
@@ -50,7 +50,7 @@ def _first_norm(
     now: Tora2Conditioning, layer: int, own: Callable[..., Any], video: Tensor, *rest: Any
 ) -> Any:
     """A norm before the block's attention, behind which the tokens are modulated."""
-    _before(now, layer, own, video)
+    _before(now, layer, video)
     return own(video, *rest)
 
 
@@ -75,7 +75,7 @@ def _last_norm(
     return own(video, *rest)
 
 
-def _before(now: Tora2Conditioning, layer: int, own: Callable[..., Any], video: Tensor) -> None:
+def _before(now: Tora2Conditioning, layer: int, video: Tensor) -> None:
     if not now.motion_first:
         _write(video, now.attend(layer, video))
 
