@@ -18,7 +18,8 @@ const SIDE = 1280;
 
 /** A page that is not seen has no frames to wait for. */
 const HIDDEN_MS = 500;
-const LOADING_MS = 1000;
+/** How long a frame waits for its background; a server that is gone gives none. */
+const LOADING_MS = 3000;
 
 const pause = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const nextFrame = () => new Promise((resolve) => requestAnimationFrame(resolve));
@@ -50,9 +51,9 @@ export async function record(editor) {
     const motion = motionOf(doc, doc);
     paintStage({ ...surface, portraits: editor.portraits() }, size, backdrop, motion, layer);
   };
-  paint(0);
-  // A background is fetched when it is first painted, and belongs to the first frame too.
-  await pause(LOADING_MS);
+  const arrived = (/** @type {number} */ frame) =>
+    Promise.race([background.arrived(frame, doc.frames), pause(LOADING_MS)]);
+  await arrived(0);
   paint(0);
   // The stream takes a picture when it is told to, so that the video has each frame once.
   const stream = canvas.captureStream(0);
@@ -66,6 +67,7 @@ export async function record(editor) {
   recorder.start();
   await begun;
   for (let frame = 0; frame < doc.frames; frame++) {
+    await arrived(frame);
     paint(frame);
     if (frame > 0) track.requestFrame(); // the first is taken unasked
     status.say(t("recording", { n: Math.round((100 * (frame + 1)) / doc.frames) }));

@@ -19,6 +19,8 @@ const TINT = [255, 64, 96, 110];
 /** Masks are tinted at this many pixels a side at most. */
 const TINT_SIDE = 512;
 const FAR_S = 1e6;
+/** The ready state of a video that has the picture of its current time. */
+const HAVE_DATA = 2;
 
 export class Background {
   /**
@@ -112,6 +114,23 @@ export class Background {
   }
 
   /**
+   * Resolves once what `at` has for a frame can be painted, or is known not to come.
+   * @param {number} frame
+   * @param {number} frames
+   */
+  async arrived(frame, frames) {
+    const { source, video } = this;
+    this.at(frame, frames); // asks for it
+    const urls = [pick(source.masks, frame, frames), video ? "" : pick(source.frames, frame, frames)];
+    const pictures = urls.map((url) => this.pictures.get(url ?? ""));
+    await Promise.allSettled(pictures.map((image) => image?.decode()));
+    if (!video) return;
+    if (video.readyState < HAVE_DATA) await once(video, "loadeddata");
+    this.seek(frame, frames);
+    if (video.seeking) await once(video, "seeked");
+  }
+
+  /**
    * What the masks cover at a frame.
    * @param {import("../model/types.mjs").Doc} doc
    * @param {number} frame
@@ -165,7 +184,7 @@ export class Background {
   /** @param {number} frame @param {number} frames */
   seek(frame, frames) {
     const { video } = this;
-    if (!video || video.readyState < 2) return null;
+    if (!video || video.readyState < HAVE_DATA) return null;
     if (!Number.isFinite(video.duration)) return video;
     const time = ((frame + 0.5) / frames) * video.duration;
     if (!video.seeking && Math.abs(video.currentTime - time) > 1e-3) video.currentTime = time;
@@ -198,6 +217,13 @@ export class Background {
 /** As the node picks for its preview. @param {string[]} list @param {number} frame @param {number} frames */
 function pick(list, frame, frames) {
   return list[Math.round((frame / Math.max(1, frames - 1)) * (list.length - 1))];
+}
+
+/** @param {HTMLVideoElement} video @param {string} event @returns {Promise<unknown>} */
+function once(video, event) {
+  return new Promise((resolve) => {
+    for (const each of [event, "error"]) video.addEventListener(each, resolve, { once: true });
+  });
 }
 
 /** @param {string} url @returns {Promise<boolean>} */
