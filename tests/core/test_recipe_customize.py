@@ -1,12 +1,14 @@
 """The recipe that makes LoRAs: peft's layers, losses, turns, files and refusals."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import small
 import torch
+import yaml
 from test_customization import sample_inputs
 from torch import Tensor
 
@@ -159,6 +161,47 @@ def test_both_are_learned_in_turns(shown: Path, tmp_path: Path) -> None:
     files = customize(config(shown, tmp_path / "clips", motion_share=1.0))
     changed = [any(bool(up.any()) for _, up in read_lora(f).layers.values()) for f in files]
     assert changed == [True, False]
+
+
+@pytest.mark.parametrize("kind", ["motion", "subject"])
+def test_a_plan_is_of_real_steps(shown: Path, tmp_path: Path, kind: str) -> None:
+    from tora2.training.counting import as_on_a_gpu
+    from tora2.training.distributed import World
+    from tora2.training.plan.customizing import customization_stages
+    from tora2.training.plan.step import MOMENTS, count_step
+    from tora2.training.recipes.customize.run import encoded, load_base, lora_infos, make_loop
+
+    made = config(shown, tmp_path, recompute=True)
+    stages, notes = customization_stages(made)
+    assert not notes and [stage.name for stage in stages] == ["motion", "subject"]
+    assert [stage.steps for stage in stages] == [2, 2]
+    stage = next(one for one in stages if one.name == kind)
+    transformer = load_base(made)
+    device = torch.device("cpu")
+    material = encoded(made, transformer, device)
+    layers.inject(transformer, lora_infos(made, transformer))
+    loop = make_loop(made, transformer, material, tmp_path, World(device))
+    loop.source = lambda step, generator: kind
+    loop.train_step()
+    with as_on_a_gpu():
+        real = count_step(loop, whole=True)
+    assert stage.peaks.step.operations == real.operations
+    for name in MOMENTS[:3]:
+        there, here = (sum(one.moments[name].values()) for one in (stage.peaks.step, real))
+        assert there == pytest.approx(here, rel=0.05)
+    counted = sum(p.numel() for p in layers.trained_by(transformer, kind))
+    assert stage.weights.parts[f"{kind} LoRA"] == (0, counted)
+
+
+def test_the_command_plans(shown: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = asdict(config(shown, tmp_path))
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(made))))
+    assert main(["customize", str(path), "--plan", "--json", "--card", "4090"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["fits"] and [one["name"] for one in said["stages"]] == ["motion", "subject"]
+    assert main(["customize", str(path), "--plan", "--gpus", "2"]) == 2
+    assert "one process, expected no 2 GPUs" in capsys.readouterr().err
 
 
 def test_compose_places_things_side_by_side(shown: Path) -> None:

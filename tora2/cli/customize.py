@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from . import planning
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its arguments."""
@@ -13,11 +15,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "config", metavar="CONFIG", help="a YAML file such as configs/motion_lora.yaml"
     )
+    planning.add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, and say where the LoRAs are; a run that was asked to end leaves a checkpoint."""
+    if arguments.plan:
+        return planning.run_customization(arguments)
     from ..training.loop import Terminated
     from ..training.recipes.customize import run as customize
 

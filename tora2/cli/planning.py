@@ -1,13 +1,15 @@
-"""`python -m tora2 train CONFIG --plan`: what a run costs, without weights."""
+"""`--plan` of `train` and `customize`: what a run costs, without weights."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
+from typing import Any
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a plan to those of `train`."""
+def add_options(parser: argparse.ArgumentParser) -> Any:
+    """Add the options of a plan to a command; returns their group."""
     group = parser.add_argument_group("plan")
     group.add_argument(
         "--plan", action="store_true", help="say what the run costs in place of running"
@@ -22,11 +24,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--utilisation", type=float, metavar="SHARE", help="of that speed, 0.35 by default"
     )
-    group.add_argument("--clips", type=int, metavar="N", help="of the set, for the disk")
+    return group
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the plan."""
+    """Print the plan of a run of `train`."""
+    from ..training import plan
+
+    if arguments.clips is not None and arguments.clips < 1:
+        raise ValueError(f"--clips is {arguments.clips}, expected at least 1")
+    return _show(arguments, lambda cards: plan.run(arguments.config, cards, arguments.clips))
+
+
+def run_customization(arguments: argparse.Namespace) -> int:
+    """Print the plan of a run of `customize`."""
+    from ..training import plan
+
+    return _show(arguments, lambda cards: plan.run_customization(arguments.config, cards))
+
+
+def _show(arguments: argparse.Namespace, make: Callable[[Any], Any]) -> int:
     from tqdm import tqdm
 
     from ..training import plan
@@ -34,8 +51,6 @@ def run(arguments: argparse.Namespace) -> int:
     cards = plan.cards(
         arguments.card, arguments.gpus, arguments.memory, arguments.tflops, arguments.utilisation
     )
-    if arguments.clips is not None and arguments.clips < 1:
-        raise ValueError(f"--clips is {arguments.clips}, expected at least 1")
     with tqdm(desc="counting", unit="part", leave=False) as bar:
 
         def show(what: str) -> None:
@@ -43,6 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
             bar.update()
 
         with plan.watched(show):
-            made = plan.run(arguments.config, cards, arguments.clips)
+            made = make(cards)
     print(json.dumps(made.to_dict(), indent=2) if arguments.json else plan.report(made))
     return 0

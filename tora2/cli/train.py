@@ -14,7 +14,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "train", help="train as a configuration says, or go on where an earlier run stopped"
     )
     parser.add_argument("config", metavar="CONFIG", help="a YAML file such as configs/tiny.yaml")
-    planning.add_options(parser)
+    planning.add_options(parser).add_argument(
+        "--clips", type=int, metavar="N", help="of the set, for the disk"
+    )
     parser.set_defaults(run=run)
 
 

@@ -10,6 +10,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 
+_ATTENTION = F.scaled_dot_product_attention
+
+
 class SeenAttention(TorchFunctionMode):
     """A context in which the queries and keys of some calls of self-attention are kept.
 
@@ -27,7 +30,7 @@ class SeenAttention(TorchFunctionMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         # An adapter's attention to pictures has keys of another length and does not count.
-        if function is F.scaled_dot_product_attention and args[0].shape == args[1].shape:
+        if function is _ATTENTION and args[0].shape == args[1].shape:
             number, self._count = self._count, self._count + 1
             if number in self.calls:
                 self.seen(number, args[0], args[1])

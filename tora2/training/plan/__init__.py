@@ -7,7 +7,7 @@ beside that, and how busy they keep a GPU, is assumed, see `Cards`.
 
 from .cards import CARDS, Cards, cards
 from .measure import watched
-from .plan import Plan, run
+from .plan import Plan, run, run_customization
 from .report import report
 
-__all__ = ["CARDS", "Cards", "Plan", "cards", "report", "run", "watched"]
+__all__ = ["CARDS", "Cards", "Plan", "cards", "report", "run", "run_customization", "watched"]

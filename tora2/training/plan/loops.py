@@ -146,11 +146,11 @@ def adapter_model(config: AdapterTraining, sizes: Sizes, low: bool = False) -> M
     }
     adapter = {k: v for k, v in config.adapter.items() if k not in widths}
     half = config.base.dtype != "fp32"
-    with _default(torch.bfloat16 if half else torch.float32):
+    with in_type(torch.bfloat16 if half else torch.float32):
         transformer: Any = made.kind(**arguments).requires_grad_(False)
     if config.base.recompute:
         transformer.enable_gradient_checkpointing()
-    with _default(torch.bfloat16 if low and half else torch.float32):
+    with in_type(torch.bfloat16 if low and half else torch.float32):
         preset = Tora2Config.preset(config.preset)
         parts = Tora2Adapter(replace(preset, **{**adapter, **widths}), made.grid)
     return Model(transformer, None, parts)
@@ -227,7 +227,7 @@ def warm() -> None:
         backbone.noised(zero, zero, torch.zeros(1, dtype=torch.int64))
 
 
-class _default:
+class in_type:
     """A context of another default type."""
 
     def __init__(self, dtype: torch.dtype) -> None:

@@ -56,6 +56,11 @@ def watched(begin: Callable[[str], object]) -> Iterator[None]:
         _watching.reset(token)
 
 
+def begun(what: str) -> None:
+    """Tell whoever watches what is counted next."""
+    _watching.get()(what)
+
+
 @dataclass(frozen=True)
 class Measured:
     """One stage of a run on a process.
@@ -90,15 +95,9 @@ def sizes_of(config: AdapterTraining) -> tuple[Sizes, list[str]]:
     Raises:
         ValueError: if a file is damaged or no known model's; OSError: if it cannot be read.
     """
-    base, notes = config.base, []
+    base = config.base
     path = TINY / "transformer" if base.transformer == "tiny" else Path(base.transformer)
-    if path.exists():
-        backbone = backbone_for(path)
-        arguments, _ = backbone.read(path)
-    else:
-        backbone, name = _published(base.transformer)
-        arguments = dict(backbone.published.shapes[name])
-        notes.append(f"{base.transformer} is not here: the sizes of {name} are taken")
+    backbone, arguments, notes = transformer_of(path, base.transformer)
     published = backbone.published
     folder = path.parent / "vae" if base.autoencoder is None else Path(base.autoencoder)
     if base.autoencoder == "tiny":
@@ -124,6 +123,23 @@ def sizes_of(config: AdapterTraining) -> tuple[Sizes, list[str]]:
         field: arguments.get(field, cache.text_dim),
     }
     return Sizes(arguments, autoencoder, cache, backbone.name), notes
+
+
+def transformer_of(path: Path, named: str) -> tuple[Backbone, dict[str, Any], list[str]]:
+    """What a transformer is, the arguments of its class, and what had to be assumed.
+
+    Args:
+        path: of its file or folder, of which only headers are read.
+        named: as the configuration has it; a published model's name tells its sizes where there
+            is no file.
+    """
+    if path.exists():
+        backbone = backbone_for(path)
+        arguments, _ = backbone.read(path)
+        return backbone, arguments, []
+    backbone, name = _published(named)
+    assumed = f"{named} is not here: the sizes of {name} are taken"
+    return backbone, dict(backbone.published.shapes[name]), [assumed]
 
 
 def _published(path: str) -> tuple[Backbone, str]:
@@ -262,7 +278,7 @@ class _Autoencoder:
 def _autoencoding(given: _Autoencoder) -> tuple[Counted, Counted]:
     """Encoding a flow picture as a step does, and decoding a clip."""
     frames, height, width = given.size
-    _watching.get()(f"the autoencoder on {Grid.video_words(frames, height, width)}")
+    begun(f"the autoencoder on {Grid.video_words(frames, height, width)}")
     with shapes(), torch.no_grad():
         vae: Any = new_autoencoder({k: _thawed(v) for k, v in given.settings})
         if given.half:
@@ -319,7 +335,7 @@ class _Key:
 @lru_cache(maxsize=256)
 def _counted_step(key: _Key) -> StepCount:
     warm()
-    _watching.get()(f"a step of {key.stage.name} with {key.sizes.layers} blocks")
+    begun(f"a step of {key.stage.name} with {key.sizes.layers} blocks")
     with shapes():
         return count_step(adapter_loop(key.config, key.stage, key.sizes, key.clips, key.low))
 
@@ -434,7 +450,7 @@ def clips_in(folder: Path | str) -> int | None:
 def tiny_stage(config: TrainConfig) -> Measured:
     """What the bundled model's run costs; it is one process's."""
     warm()
-    _watching.get()("a step")
+    begun("a step")
     like = tiny_like(config)
     with shapes():
         loop = tiny_loop(config, like)

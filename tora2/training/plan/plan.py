@@ -9,11 +9,14 @@ from typing import Any
 from ..recipes import recipe_of
 from ..recipes.adapter.config import AdapterTraining
 from ..recipes.adapter.config import load_config as load_adapter
+from ..recipes.customize.config import Customization
+from ..recipes.customize.config import load_config as load_customization
 from ..recipes.tiny.config import TrainConfig
 from ..recipes.tiny.config import load_config as load_tiny
 from ..recipes.tiny.source import training_clips
 from .advice import Advice, Case, advise
 from .cards import Cards
+from .customizing import customization_stages
 from .measure import clip_bytes, clips_in, sizes_of, tiny_stage
 from .stages import StagePlan, adapter_stages, on_cards
 
@@ -103,6 +106,25 @@ def run(path: Path | str, cards: Cards, clips: int | None = None) -> Plan:
     if recipe_of(path) == "tiny":
         return plan_tiny(load_tiny(path), cards, str(path))
     return plan_adapter(load_adapter(path), cards, clips, str(path))
+
+
+def run_customization(path: Path | str, cards: Cards) -> Plan:
+    """Plan the run of a configuration of `customize`; see `run`."""
+    return plan_customization(load_customization(path), cards, str(path))
+
+
+def plan_customization(config: Customization, cards: Cards, path: str = "") -> Plan:
+    """Plan a customization, which is one process's; what it encodes is held, not stored.
+
+    Raises:
+        ValueError: if there are several GPUs, or a file is damaged.
+    """
+    if cards.count > 1:
+        raise ValueError(f"customize trains in one process, expected no {cards.count} GPUs")
+    measured, notes = customization_stages(config)
+    many = config.optimization.accumulate
+    stages = tuple(on_cards(stage, cards, config.recompute, many) for stage in measured)
+    return Plan(path, tuple(notes), cards, stages, (), {}, 0)
 
 
 def plan_tiny(config: TrainConfig, cards: Cards, path: str = "") -> Plan:

@@ -30,8 +30,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield ""
     yield f"time: {_hours(plan.hours)} in all"
     total = sum(plan.clip.values())
-    kinds = ", ".join(f"{name} {_mib(size)}" for name, size in plan.clip.items() if size)
-    yield f"disk: {_mib(total)} a clip ({kinds}), {_gib(total * plan.clips)} for {plan.clips} clips"
+    if total:
+        yield _disk(plan, total)
     yield ""
     worst = plan.worst.memory
     words = "fits" if plan.fits else "does not fit"
@@ -41,6 +41,12 @@ def _lines(plan: Plan) -> Iterator[str]:
     )
     for one in plan.advice:
         yield f"  with {one.words}: {_gib(one.bytes)}, {'fits' if one.fits else 'does not fit'}"
+
+
+def _disk(plan: Plan, total: int) -> str:
+    kinds = ", ".join(f"{name} {_mib(size)}" for name, size in plan.clip.items() if size)
+    whole = f"{_gib(total * plan.clips)} for {plan.clips} clips"
+    return f"disk: {_mib(total)} a clip ({kinds}), {whole}"
 
 
 def _stage(stage: StagePlan, before: StagePlan | None) -> Iterator[str]:

@@ -142,7 +142,8 @@ class _Half:
             hook.remove()
 
     def _arrived(self, parameter: Tensor) -> None:
-        assert parameter.grad is not None
+        if parameter.grad is None:  # let go of by the recipe
+            return
         self._meter.is_gradient(parameter.grad)
         self._seen += parameter.numel()
         if 2 * self._seen > self._whole:
