@@ -1,6 +1,6 @@
 """Tora's three fusers on a spatial-temporal DiT, and its chosen one on Wan, in miniature.
 
-    python benchmarks/fusers.py --output runs/fusers [--steps 400] [--seeds 0 1]
+    python benchmarks/fusers.py --output runs/fusers [--steps 2000] [--seeds 0 1]
 
 SpriteBind clips of one sprite. Each arm trains a small transformer and its motion parts together,
 from random weights, on the same clips, noise and number of steps; `without` never sees a path.
@@ -24,7 +24,9 @@ from einops import rearrange
 from PIL import Image
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+from small_backbones import DIM, TEXT, Cells, soften, transformer  # noqa: E402
 
 from tora2.backbones import Backbone, backbone_named  # noqa: E402
 from tora2.conditioning import Tora2Conditioning  # noqa: E402
@@ -40,9 +42,8 @@ from tora2.overlay import contact_sheet  # noqa: E402
 from tora2.pipeline import Tora2Pipeline  # noqa: E402
 from tora2.sampling import sample_latents  # noqa: E402
 
-SIDE, FRAMES, SIGMA = 64, 9, 6.0
-DIM, LAYERS, TEXT = 128, 4, 16
-TRAIN, SHOWN, BATCH = 512, 24, 8
+SIDE, FRAMES, SIGMA = 64, 5, 6.0
+TRAIN, SHOWN, BATCH = 3000, 48, 16
 ARMS = (
     ("latte", "without"),
     ("latte", "adaptive norm"),
@@ -91,51 +92,6 @@ class CrossAttention(nn.Module):
         return rearrange(self.to_out(out), "b (h w) c -> b c h w", h=h.shape[-2])
 
 
-class Cells:
-    """In place of Latte's autoencoder: a cell's colour, and how much it varies."""
-
-    def encode(self, video: Tensor) -> Tensor:
-        colour = F.avg_pool3d(video, (1, 8, 8))
-        wide = F.interpolate(colour, scale_factor=(1, 8, 8))
-        spread = F.avg_pool3d((video - wide).abs().mean(1, keepdim=True), (1, 8, 8))
-        return torch.cat([colour * 2, spread * 8 - 1], dim=1)
-
-    def decode(self, latents: Tensor) -> Tensor:
-        scale = (1, 8, 8)
-        return F.interpolate(latents[:, :3] / 2, scale_factor=scale, mode="trilinear").clamp(-1, 1)
-
-
-def transformer(backbone: Backbone) -> Any:
-    """A small one from random weights."""
-    if backbone.name == "wan":
-        made = backbone.kind(
-            num_attention_heads=2,
-            attention_head_dim=DIM // 2,
-            ffn_dim=4 * DIM,
-            num_layers=LAYERS,
-            text_dim=TEXT,
-        )
-        nn.init.zeros_(made.proj_out.weight)
-        return made
-    from tora2.backbones.latte import SHAPES
-
-    made = backbone.kind(
-        **{
-            **SHAPES["Latte-1"],
-            "num_attention_heads": 2,
-            "attention_head_dim": DIM // 2,
-            "cross_attention_dim": DIM,
-            "num_layers": LAYERS // 2,
-            "caption_channels": TEXT,
-            "sample_size": SIDE // 8,
-            "video_length": FRAMES,
-            "out_channels": backbone.grid.channels,
-        }
-    )
-    nn.init.zeros_(made.proj_out.weight)
-    return made
-
-
 def motion_parts(backbone: Backbone, model: Any, arm: str) -> Tora2Adapter | None:
     """The extractor and an arm's fusers."""
     if arm == "without":
@@ -148,9 +104,7 @@ def motion_parts(backbone: Backbone, model: Any, arm: str) -> Tora2Adapter | Non
         capabilities=("motion",),
     )
     adapter = Tora2Adapter(config, backbone.grid)
-    assert adapter.extractor is not None
-    for block in adapter.extractor.body:
-        block.get_parameter("block2.weight").data.mul_(0.3)  # as the recipes begin
+    soften(adapter)
     kinds = {"extra channels": ExtraChannels, "cross-attention": CrossAttention}
     if arm in kinds:
         for place in range(config.layers):
@@ -191,7 +145,7 @@ def trial(
     """Train and measure one arm."""
     torch.manual_seed(seed)
     backbone = backbone_named(name)
-    model = transformer(backbone)
+    model = transformer(backbone, SIDE, FRAMES)
     adapter = motion_parts(backbone, model, arm)
     parameters = [*model.parameters(), *(adapter.parameters() if adapter else ())]
     optimizer = torch.optim.AdamW(parameters, 1.5e-3, betas=(0.9, 0.98), weight_decay=1e-4)
@@ -208,8 +162,10 @@ def trial(
         noise = torch.randn(clean.shape, generator=generator)
         at = torch.randint(backbone.timesteps, (BATCH,), generator=generator)
         noisy, target = backbone.noised(clean, noise, at)
-        paths = Tora2Conditioning.build(adapter, motion[rows]) if adapter else None
-        loss = velocity_loss(backbone.predict(model, noisy, at, text, paths), target)
+        with torch.autocast("cpu", torch.bfloat16):
+            paths = Tora2Conditioning.build(adapter, motion[rows]) if adapter else None
+            predicted = backbone.predict(model, noisy, at, text, paths)
+        loss = velocity_loss(predicted.float(), target)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -233,7 +189,7 @@ def trial(
         "arm": arm,
         "seed": seed,
         "loss_first": sum(losses[:10]) / 10,
-        "loss_last": sum(losses[-40:]) / 40,
+        "loss_last": sum(losses[-100:]) / 100,
         "traj_error": float(error.mean()),
         "fusers": sum(p.numel() for p in adapter.fuser.parameters()) if adapter else 0,
         "seconds": time.process_time() - began,
@@ -244,7 +200,7 @@ def trial(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
