@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from editor_page import DOCUMENT, MARGIN, Graph, places
+from editor_page import DOCUMENT, MARGIN, Graph, drop, places
 
 CAT = {"id": "cat", "name": "cat", "color": "#e4572e"}
 DOG = {"id": "dog", "name": "dog", "color": "#2e86de"}
@@ -109,7 +109,7 @@ def check_names(graph: Graph) -> None:
 def check_numbers(graph: Graph) -> None:
     """Start, Tab, End, Enter; every field is within the node."""
     graph.find(".tora2-canvas, .tora2-track").first.focus()
-    graph.find("[data-track=t1]").first.click()
+    reveal(graph, "[data-track=t1]").click()
     start = reveal(graph, ".tora2-field[data-key=Start] input")
     box = graph.find(".tora2-inspector").bounding_box()
     for field in graph.find(".tora2-inspector input, .tora2-inspector select").all():
@@ -123,6 +123,59 @@ def check_numbers(graph: Graph) -> None:
     graph.press("Enter")
     track = graph.value()["tracks"][0]
     assert (track["start"], track["end"]) == (8, 40)
+    # The key lay at 20 of 48.
+    assert track["points"][1]["frame"] == pytest.approx(8 + 20 * 32 / 48, abs=1)
+
+
+def check_retiming(graph: Graph) -> None:
+    """A track with a key at every frame begins later; its keys move along, as many as fit."""
+    points = [{"x": 0.1 + 0.02 * i, "y": 0.5, "frame": i} for i in range(41)]
+    points[0].pop("frame")
+    points[-1].pop("frame")
+    graph.show({**TWO, "tracks": [{**TWO["tracks"][0], "points": points, "end": 40}]})
+    graph.find(".tora2-canvas, .tora2-track").first.focus()
+    reveal(graph, "[data-track=t1]").click()
+    reveal(graph, ".tora2-field[data-key=Start] input").click()
+    graph.page.keyboard.press("Control+a")
+    graph.page.keyboard.type("8")
+    graph.press("Enter")
+    (track,) = graph.value()["tracks"]
+    assert (track["start"], track["end"], len(track["points"])) == (8, 40, 41)
+    frames = [point["frame"] for point in track["points"] if "frame" in point]
+    assert len(frames) >= 20 and frames == sorted(set(frames))
+    assert 8 < frames[0] and frames[-1] < 40
+
+
+def check_new_entity(graph: Graph) -> None:
+    """It ends the track that is being drawn, and is named by typing."""
+    graph.show({**TWO, "entities": [CAT], "tracks": []})
+    reveal(graph, ".tora2-layer[aria-current]").click()
+    reveal(graph, "[data-tool=points]").click()
+    reveal(graph, ".tora2-canvas")
+    graph.click(0.2, 0.2)
+    graph.click(0.4, 0.3)
+    reveal(graph, "[data-action=new-entity]").click()
+    graph.page.keyboard.type("vole")
+    graph.press("Enter")
+    reveal(graph, ".tora2-canvas")
+    graph.click(0.6, 0.7)
+    document = graph.value()
+    assert [entity["name"] for entity in document["entities"]] == ["cat", "vole"]
+    assert [(len(t["points"]), t["entity"]) for t in document["tracks"]] == [(2, "cat"), (1, "e2")]
+    graph.press("Escape", "v")
+
+
+def check_table(graph: Graph) -> None:
+    """A table's frames are when its points are reached."""
+    graph.show({**TWO, "tracks": []})
+    drop(graph, "a.csv", "text/csv", b"frame,x,y\n0,72,48\n12,360,48\n48,648,432\n")
+    (track,) = graph.value()["tracks"]
+    assert (track["start"], track["end"]) == (0, 48)
+    assert [point.get("frame") for point in track["points"]] == [None, 12, None]
+    for place, told in zip(
+        places(graph.value()), [(0.1, 0.1), (0.5, 0.1), (0.9, 0.9)], strict=True
+    ):
+        assert place == pytest.approx(told)
 
 
 def check_menus(graph: Graph) -> None:
@@ -156,4 +209,7 @@ def test_at_every_zoom(graph: Graph, width: int) -> None:
         check_names(graph)
         check_numbers(graph)
         check_menus(graph)
+        check_retiming(graph)
+        check_new_entity(graph)
+        check_table(graph)
     look(graph, 760, 1.0)
