@@ -168,21 +168,32 @@ def test_skip_scaling_is_the_released_codes() -> None:
     assert torch.allclose(run(tuple(skips)), off, atol=1e-6) and not torch.allclose(off, expected)
 
 
-def test_the_highway_on_diffusers_unets() -> None:
-    from diffusers import UNet3DConditionModel
+def small_unet(kind: str) -> Any:
+    import diffusers
 
     torch.manual_seed(0)
-    unet = UNet3DConditionModel(
+    blocks = ("3D", "3D") if kind == "UNet3DConditionModel" else ("Motion", "Motion")
+    more = {} if kind == "UNet3DConditionModel" else {"motion_num_attention_heads": 2}
+    made = getattr(diffusers, kind)(
         block_out_channels=(8, 8),
         norm_num_groups=2,
         layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
-        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
+        down_block_types=(f"CrossAttnDownBlock{blocks[0]}", f"DownBlock{blocks[1]}"),
+        up_block_types=(f"UpBlock{blocks[0]}", f"CrossAttnUpBlock{blocks[1]}"),
         cross_attention_dim=8,
-        attention_head_dim=4,
-    ).eval()
+        **({"attention_head_dim": 4} if not more else {"num_attention_heads": 2}),
+        **more,
+    )
+    return made.eval()
+
+
+@pytest.mark.parametrize("kind", ["UNet3DConditionModel", "UNetMotionModel"])
+def test_the_highway_on_diffusers_unets(kind: str) -> None:
+    unet = small_unet(kind)
     with torch.no_grad():
         x, text = torch.randn(1, 4, 3, 8, 8), torch.randn(1, 4, 8)
+        if kind == "UNetMotionModel":
+            text = text.repeat(3, 1, 1)  # for every frame
         plain = unet(x, 10, text).sample
         with appearance_highway(unet, 1.0):
             assert torch.equal(unet(x, 10, text).sample, plain)
