@@ -167,13 +167,14 @@ def test_both_are_learned_in_turns(shown: Path, tmp_path: Path) -> None:
 def test_a_plan_is_of_real_steps(shown: Path, tmp_path: Path, kind: str) -> None:
     from tora2.training.counting import as_on_a_gpu
     from tora2.training.distributed import World
-    from tora2.training.plan.customizing import customization_stages
+    from tora2.training.plan.customizing import Customizing
     from tora2.training.plan.step import MOMENTS, count_step
     from tora2.training.recipes.customize.run import encoded, load_base, lora_infos, make_loop
 
     made = config(shown, tmp_path, recompute=True)
-    stages, notes = customization_stages(made)
-    assert not notes and [stage.name for stage in stages] == ["motion", "subject"]
+    costs = Customizing(made)
+    stages = costs.stages()
+    assert not costs.notes and [stage.name for stage in stages] == ["motion", "subject"]
     assert [stage.steps for stage in stages] == [2, 2]
     stage = next(one for one in stages if one.name == kind)
     transformer = load_base(made)

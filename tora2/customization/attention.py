@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-
 _ATTENTION = F.scaled_dot_product_attention
 
 

@@ -16,7 +16,7 @@ from ..recipes.tiny.config import load_config as load_tiny
 from ..recipes.tiny.source import training_clips
 from .advice import Advice, Case, advise
 from .cards import Cards
-from .customizing import customization_stages
+from .customizing import Customizing
 from .measure import clip_bytes, clips_in, sizes_of, tiny_stage
 from .stages import StagePlan, adapter_stages, on_cards
 
@@ -121,10 +121,10 @@ def plan_customization(config: Customization, cards: Cards, path: str = "") -> P
     """
     if cards.count > 1:
         raise ValueError(f"customize trains in one process, expected no {cards.count} GPUs")
-    measured, notes = customization_stages(config)
+    costs = Customizing(config)
     many = config.optimization.accumulate
-    stages = tuple(on_cards(stage, cards, config.recompute, many) for stage in measured)
-    return Plan(path, tuple(notes), cards, stages, (), {}, 0)
+    stages = tuple(on_cards(stage, cards, config.recompute, many) for stage in costs.stages())
+    return Plan(path, costs.notes, cards, stages, (), {}, 0)
 
 
 def plan_tiny(config: TrainConfig, cards: Cards, path: str = "") -> Plan:
