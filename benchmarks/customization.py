@@ -10,7 +10,8 @@ pictures of other colours, other backgrounds, and no paths. Prints one Markdown 
 zigzag: cosine of the moves from frame to frame with the clip's, of whatever is coloured, in frames
     where anything is; 1 is the clip's motion, 0 none of it.
 seen: share of frames where anything is.
-spin: degrees turned a frame as a share of the clip's 22.5, by matching outlines around the centre.
+spin: degrees turned a frame as a share of the clip's 22.5, by matching outlines around the centre
+    in frames where anything is.
 leakage: share of what is coloured that is nearer to the clip's red than to the colour asked for.
 shape: share of frames with the shape asked for (zigzag alone, upright templates).
 text: share of frames whose background is that of the prompt and of none of the other four that the
@@ -58,7 +59,7 @@ from tora2.video import write_video  # noqa: E402
 
 SIZE, FRAMES, TURN = 96, 17, 22.5
 RED = 0.0
-FEWEST = 12  # pixels that are a thing
+FEWEST = 20  # pixels that are a thing
 ASKED = (
     ("circle", 0.36, "on grass"),
     ("square", 0.62, "on sand"),
@@ -146,20 +147,23 @@ def fidelity(video: Tensor) -> float:
 
 
 def turning(video: Tensor) -> float:
-    """Degrees turned a frame, as a share of those of the clip."""
+    """Degrees turned a frame, as a share of those of the clip; NaN where nothing is seen."""
     _, mask = coloured(video)
+    there = present(video)
     profiles = [_profile(one) for one in mask]
     steps = []
-    for before, after in zip(profiles, profiles[1:], strict=False):
-        scores = [float(after @ torch.roll(before, turn)) for turn in range(-30, 31)]
-        steps.append(float(np.argmax(scores) - 30))
-    return float(np.mean(steps)) / TURN
+    for frame in range(len(mask) - 1):
+        if there[frame] and there[frame + 1]:
+            before, after = profiles[frame : frame + 2]
+            scores = [float(after @ torch.roll(before, turn)) for turn in range(-30, 31)]
+            steps.append(float(np.argmax(scores) - 30))
+    return float(np.mean(steps)) / TURN if steps else float("nan")
 
 
 def _profile(mask: Tensor) -> Tensor:
     """Reach [360] of a thing around its centre, by degree, without its mean."""
     where = mask.nonzero().float()
-    if len(where) < 20:
+    if not len(where):
         return torch.zeros(360)
     y, x = (where - where.mean(0)).unbind(-1)
     angle = torch.rad2deg(torch.atan2(y, x)).round().long() % 360
@@ -259,7 +263,7 @@ def main() -> None:
 
 
 def table(measured: dict[tuple[str, str], list[list[float]]]) -> str:
-    """Means ± standard deviation over seeds."""
+    """Means ± standard deviation over the seeds at which there is something to measure."""
     zigzag_columns = {"zigzag": 0, "seen": 4, "leakage": 1, "shape": 2, "text": 3}
     spin_columns = {"spin": 0, "seen": 4, "leakage": 1, "text": 3}
     columns = [("zigzag", place) for place in zigzag_columns.values()]
@@ -270,6 +274,7 @@ def table(measured: dict[tuple[str, str], list[list[float]]]) -> str:
         cells = []
         for motion, column in columns:
             values = [row[column] for row in measured.get((arm, motion), [])]
+            values = [value for value in values if np.isfinite(value)]
             cells.append(f"{np.mean(values):.2f} ± {np.std(values):.2f}" if values else "–")
         lines.append(f"| {arm} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
