@@ -61,12 +61,13 @@ class Customizing:
         config = self.config
         o, kinds = config.optimization, config.kinds
         shares = {"motion": config.motion_share, "subject": 1 - config.motion_share}
+        weights, shown = self._weights(), self._shown_bytes()
         return [
             Measured(
                 name=kind,
                 steps=round(o.steps * shares[kind]) if len(kinds) > 1 else o.steps,
-                weights=self._weights(),
-                peaks=Peaks(self._counted(kind), self._shown_bytes()),
+                weights=weights,
+                peaks=Peaks(self._counted(kind), shown),
                 picture=0,
                 clips=o.batch,
             )
