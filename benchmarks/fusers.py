@@ -21,24 +21,21 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from PIL import Image
 from torch import Tensor, nn
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
-from small_backbones import DIM, TEXT, Cells, soften, transformer  # noqa: E402
+from small_backbones import DIM, TEXT, Cells, leave, soften, transformer  # noqa: E402
 
 from tora2.backbones import Backbone, backbone_named  # noqa: E402
 from tora2.conditioning import Tora2Conditioning  # noqa: E402
 from tora2.data.spritebind import SpriteBind, SpriteBindConfig  # noqa: E402
 from tora2.data.spritebind.encoding import flow_picture, to_signed  # noqa: E402
 from tora2.evaluation.metrics.colour import hue_saturation_value  # noqa: E402
-from tora2.files import atomic_path  # noqa: E402
 from tora2.latents import decode_video, encode_video  # noqa: E402
 from tora2.losses import velocity_loss  # noqa: E402
 from tora2.models.adapter import Tora2Adapter  # noqa: E402
 from tora2.models.config import Tora2Config  # noqa: E402
-from tora2.overlay import contact_sheet  # noqa: E402
 from tora2.pipeline import Tora2Pipeline  # noqa: E402
 from tora2.sampling import sample_latents  # noqa: E402
 
@@ -222,11 +219,7 @@ def main() -> None:
             rows.append(result.pop("frames"))
             results.append(result)
             print(json.dumps(result), flush=True)
-            with atomic_path(arguments.output / "results.json") as path:
-                path.write_text(json.dumps(results, indent=1))
-            sheets = [torch.cat([contact_sheet(f, 5) for f in row], dim=1) for row in rows]
-            picture = (torch.cat(sheets).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-            Image.fromarray(picture).save(arguments.output / "sheet.png")
+            leave(arguments.output, results, rows, 5)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
 from tora2.backbones import Backbone
 from tora2.backbones.latte import SHAPES
+from tora2.files import atomic_path
 from tora2.models.adapter import Tora2Adapter
+from tora2.overlay import contact_sheet
 
 DIM, LAYERS, TEXT = 128, 4, 16
 
@@ -56,6 +62,17 @@ def transformer(backbone: Backbone, side: int, frames: int, text: int = TEXT) ->
     )
     nn.init.zeros_(made.proj_out.weight)
     return made
+
+
+def leave(
+    folder: Path, results: list[dict[str, Any]], rows: Sequence[Iterable[Tensor]], many: int
+) -> None:
+    """Write `results.json`, and `sheet.png` with `many` frames of every clip of each row."""
+    with atomic_path(folder / "results.json") as path:
+        path.write_text(json.dumps(results, indent=1))
+    sheets = [torch.cat([contact_sheet(f, many) for f in row], dim=1) for row in rows]
+    picture = (torch.cat(sheets).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    Image.fromarray(picture).save(folder / "sheet.png")
 
 
 def soften(adapter: Tora2Adapter) -> None:
