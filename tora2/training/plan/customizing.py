@@ -14,7 +14,7 @@ from ..counting import not_begun, shapes
 from ..distributed import World
 from ..recipes.customize.clips import Examples, Material
 from ..recipes.customize.config import Customization
-from ..recipes.customize.layers import inject, trained_by
+from ..recipes.customize.layers import check_peft, inject, trained_by
 from ..recipes.customize.run import lora_infos, make_loop
 from .loops import in_type, warm
 from .measure import Measured, begun, transformer_of
@@ -35,11 +35,12 @@ class Customizing:
         notes: what had to be assumed, as sentences.
 
     Raises:
-        ValueError: if a file is damaged or no known model's, or the model cannot make clips of the
-            size that is asked for; OSError: if a file cannot be read.
+        ValueError: if peft is not installed, a file is damaged or no known model's, or the model
+            cannot make clips of the size that is asked for; OSError: if a file cannot be read.
     """
 
     def __init__(self, config: Customization) -> None:
+        check_peft()
         folder = TINY if config.model == "tiny" else Path(config.model)
         self.backbone, arguments, notes = transformer_of(folder / "transformer", config.model)
         self.arguments = {self.backbone.text_field: _TEXT_DIM, **arguments}
