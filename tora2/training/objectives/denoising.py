@@ -24,10 +24,13 @@ class DenoisingSettings:
 
     Attributes:
         region_weight: λ of the loss weight 1 + λ on latent cells that an entity touches.
+        timestep_shift: above 1, noisier steps are drawn more often, where words, pictures and paths
+            say what noise hides: u of the schedule becomes su / (1 + (s - 1)u).
         contrastive_weight: λ of Eq. 7; `temperature` τ and `reduction` as in `contrastive_loss`.
     """
 
     region_weight: Weight = 4.0
+    timestep_shift: Annotated[float, Within(0.01, 100)] = 1.0
     contrastive_weight: Weight = 0.2
     temperature: Annotated[float, Within(1e-6, 1e6)] = 0.07
     reduction: Literal["mean", "sum"] = "mean"
@@ -112,7 +115,9 @@ class Denoising:
         """Timesteps [B] and noise like `clean`: this process's share of what is drawn for all."""
         count = len(clean) * self.world.size
         mine = self.world.mine(count)
-        timestep = torch.randint(self.backbone.timesteps, (count,), generator=generator)[mine]
+        steps, shift = self.backbone.timesteps, self.settings.timestep_shift
+        u = (torch.randint(steps, (count,), generator=generator)[mine] + 0.5).double() / steps
+        timestep = (steps * shift * u / (1 + (shift - 1) * u)).long()
         noise = torch.randn((count, *clean.shape[1:]), generator=generator)[mine]
         return timestep.to(clean.device), noise.to(clean.device)
 
