@@ -4,6 +4,7 @@ import base64
 import io
 import random
 
+import numpy as np
 import pytest
 from editor_page import (
     DOCUMENT,
@@ -156,11 +157,13 @@ def test_the_paths_are_recorded_frame_by_frame(graph: Graph) -> None:
         assert download.value.suggested_filename in ("paths.mp4", "paths.webm")
         with av.open(str(download.value.path())) as file:
             (video,) = file.streams.video
-            pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in file.decode()]
+            pictures = [frame.to_ndarray(format="rgb24") for frame in file.decode()]
         if len(pictures) == 17:
             break
     assert (video.width, video.height, len(pictures)) == (360, 240, 17)
-    moved = [abs(b - a).max(-1) for a, b in zip(pictures, pictures[1:], strict=False)]
-    assert all(difference.max() > 60 for difference in moved)
-    first, last = ((moved[i] > 60).nonzero()[1].mean() for i in (1, -1))
-    assert last - first > 150  # from the left to the right
+    # By cells of 12 pixels, as the codec may blur the path's line in a picture that came too soon.
+    shown = np.stack(pictures).astype(float)
+    away = abs(shown - np.median(shown, axis=0)).sum(-1)
+    cells = away.reshape(17, 240 // 12, 12, 360 // 12, 12).mean((2, 4))
+    marker = cells.max(1).argmax(1) * 12 + 6
+    assert abs(marker - np.linspace(36, 324, 17)).max() <= 12  # each frame once, at its place
