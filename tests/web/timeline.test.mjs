@@ -8,8 +8,8 @@ import { parse } from "../../web/editor/model/document.mjs";
 import { motionOf } from "../../web/editor/model/motion.mjs";
 import { Store } from "../../web/editor/model/store.mjs";
 import { withRange } from "../../web/editor/model/timing.mjs";
-import { PathLayer } from "../../web/editor/view/pathlayer.mjs";
-import { paintStage } from "../../web/editor/view/stageview.mjs";
+import { movePoints, transformPoints } from "../../web/editor/model/tracks.mjs";
+import { paintStage, pathLayers } from "../../web/editor/view/stageview.mjs";
 import { FALLBACK } from "../../web/editor/view/theme.mjs";
 import { paintTimeline } from "../../web/editor/view/timelineview.mjs";
 import { forcedSizes, sourceOf } from "../../web/upstream.mjs";
@@ -153,12 +153,12 @@ test("everything paints: paths, points, ticks, timeline", () => {
     hover: { track: "t3", point: null, at: { x: 1, y: 1 }, frame: 1 },
   });
   const layerContext = fakeContext();
-  const layer = new PathLayer(() => ({ getContext: () => layerContext }));
+  const layers = pathLayers(() => ({ getContext: () => layerContext }));
   const context = fakeContext();
   const surface = { context, state: store.state, view: VIEW, theme: FALLBACK, busy: true };
   const still = motionOf(doc, doc);
   const picture = () =>
-    paintStage(surface, { width: 800, height: 500 }, { picture: null, tint: null }, still, layer);
+    paintStage(surface, { width: 800, height: 500 }, { picture: null, tint: null }, still, layers);
   picture();
   assert.equal(layerContext.calls.stroke, undefined, "a picture shown once needs no copy");
   assert.ok(context.calls.stroke > 5);
@@ -246,4 +246,48 @@ test("the background is the nearest picture or video upstream, or what the last 
     masks: ["temp::m.png"],
   });
   assert.deepEqual(sourceOf(node({}), run, view), { frames: [], video: null, masks: [] });
+});
+
+test("what a heavy drag moves as one is sketched once, and copied where it is", () => {
+  globalThis.Path2D = class {
+    moveTo() {}
+    lineTo() {}
+  };
+  const points = Array.from({ length: 30 }, (_, i) => ({ x: i / 40, y: (i % 7) / 10 }));
+  const doc = documentOf({
+    tracks: Array.from({ length: 20 }, (_, n) => track({ id: `t${n}`, points })),
+  });
+  const every = new Map(doc.tracks.map(({ id }) => [id, new Set(points.keys())]));
+  const { store } = setup(doc);
+  store.set({ tool: "select", selection: every });
+  const sketch = fakeContext();
+  const canvas = { width: 0, height: 0, getContext: () => sketch };
+  const layers = pathLayers(() => canvas);
+  const context = fakeContext();
+  const copies = [];
+  context.drawImage = (/** @type {unknown} */ what, ...at) => copies.push([what === canvas, ...at]);
+  const shown = (/** @type {typeof doc} */ moved) => {
+    const state = { ...store.state, doc: moved };
+    const surface = { context, state, view: VIEW, theme: FALLBACK, busy: false };
+    const size = { width: 800, height: 500 };
+    paintStage(surface, size, { picture: null, tint: null }, motionOf(moved, doc), layers);
+  };
+  const by = { x: 40 / (doc.width * VIEW.scale), y: 20 / (doc.height * VIEW.scale) };
+  shown(movePoints(doc, every, { x: 0, y: by.y }));
+  const strokes = sketch.calls.stroke;
+  assert.ok(strokes >= 20);
+  shown(movePoints(doc, every, by));
+  assert.equal(sketch.calls.stroke, strokes, "the sketch is kept");
+  assert.deepEqual(
+    copies.map(([own]) => own),
+    [true, true],
+  );
+  assert.deepEqual([copies[1][1] - copies[0][1], copies[1][2] - copies[0][2]], [40, 0]);
+
+  const before = context.calls.stroke ?? 0;
+  shown(transformPoints(doc, every, { angle: 0.5 }));
+  assert.equal(copies.length, 2, "what is turned is sketched anew");
+  assert.ok(context.calls.stroke >= before + 20);
+  shown(doc);
+  assert.equal(canvas.width, 0, "and then its memory is given back");
 });

@@ -50,8 +50,7 @@ import { createTransport } from "./panels/transport.mjs";
 import { Background } from "./view/background.mjs";
 import { measure, prepare } from "./view/canvas.mjs";
 import { el } from "./view/dom.mjs";
-import { PathLayer } from "./view/pathlayer.mjs";
-import { paintStage } from "./view/stageview.mjs";
+import { paintStage, pathLayers } from "./view/stageview.mjs";
 import { themeOf } from "./view/theme.mjs";
 
 const JUST_NOW_MS = 250;
@@ -88,7 +87,7 @@ export class Editor {
     });
     /** Where the frame lies when it is fitted to the stage. @type {Viewport | null} */
     this.fitted = null;
-    this.paths = new PathLayer(() => el("canvas"));
+    this.paths = pathLayers(() => el("canvas"));
     this.controller = new StageController(store, () => this.view());
     this.controller.masks = () => this.background.cells(store.state.doc, store.state.frame);
     /** Pictures of entities that were dropped on them, by id. @type {Map<string, string>} */

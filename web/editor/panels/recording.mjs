@@ -8,8 +8,7 @@ import { motionOf } from "../model/motion.mjs";
 import { NOTHING } from "../model/selection.mjs";
 import { downloadBlob } from "../input/files.mjs";
 import { el } from "../view/dom.mjs";
-import { PathLayer } from "../view/pathlayer.mjs";
-import { paintStage } from "../view/stageview.mjs";
+import { paintStage, pathLayers } from "../view/stageview.mjs";
 import { themeOf } from "../view/theme.mjs";
 
 const TYPES = ["video/mp4", "video/webm"];
@@ -40,7 +39,7 @@ export async function record(editor) {
   const canvas = el("canvas", size);
   const context = canvas.getContext("2d", { alpha: false });
   if (!context) return;
-  const layer = new PathLayer(() => el("canvas"));
+  const layers = pathLayers(() => el("canvas"));
   const paint = (/** @type {number} */ frame) => {
     const state = { ...store.state, doc, frame, selection: NOTHING, hover: null, grid: 0 };
     const clear = { ...state, stroke: null, marquee: null, drawing: null, guides: null };
@@ -49,7 +48,7 @@ export async function record(editor) {
     const view = { scale, x: 0, y: 0 };
     const surface = { context, state: clear, view, theme: themeOf(element), busy };
     const motion = motionOf(doc, doc);
-    paintStage({ ...surface, portraits: editor.portraits() }, size, backdrop, motion, layer);
+    paintStage({ ...surface, portraits: editor.portraits() }, size, backdrop, motion, layers);
   };
   const arrived = (/** @type {number} */ frame) =>
     Promise.race([background.arrived(frame, doc.frames), pause(LOADING_MS)]);

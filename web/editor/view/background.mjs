@@ -121,7 +121,10 @@ export class Background {
   async arrived(frame, frames) {
     const { source, video } = this;
     this.at(frame, frames); // asks for it
-    const urls = [pick(source.masks, frame, frames), video ? "" : pick(source.frames, frame, frames)];
+    const urls = [
+      pick(source.masks, frame, frames),
+      video ? "" : pick(source.frames, frame, frames),
+    ];
     const pictures = urls.map((url) => this.pictures.get(url ?? ""));
     await Promise.allSettled(pictures.map((image) => image?.decode()));
     if (!video) return;

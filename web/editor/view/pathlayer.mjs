@@ -25,6 +25,7 @@ export class PathLayer {
    * @param {Map<string, string>} colors
    */
   paint(surface, tracks, colors) {
+    if (!tracks.length) return;
     const { context, state, view, theme, busy } = surface;
     const { canvas } = context;
     const { width, height, frames, fps } = state.doc;

@@ -6,6 +6,9 @@
  * @typedef {import("../model/types.mjs").Vec} Vec
  * @typedef {import("./background.mjs").Backdrop} Backdrop
  * @typedef {import("./canvas.mjs").Surface} Surface
+ *
+ * What is painted once and copied: the tracks that rest, and those that are moved.
+ * @typedef {{resting: PathLayer, moving: SketchLayer}} PathLayers
  */
 import { gripsOf, selectionBox } from "../controller/hit.mjs";
 import { colorsOf } from "../model/entities.mjs";
@@ -15,26 +18,34 @@ import { sampleTrack } from "../model/sampling.mjs";
 import { titleOf } from "../model/tracks.mjs";
 import { toCss } from "../model/viewport.mjs";
 import { paintCamera, paintPointGrips, paintSizes, paintSpeeds } from "./extraview.mjs";
-import { paintNow, paintTrack, sketchTrack } from "./trackview.mjs";
+import { PathLayer } from "./pathlayer.mjs";
+import { SketchLayer } from "./sketchlayer.mjs";
+import { paintNow, paintTrack } from "./trackview.mjs";
 
 /** As much of an entity's name as the hover shows. */
 const NAME = 24;
 /** Sizes and speeds of more tracks than this would hide the picture. */
 const MOST_SIZES = 24;
 
+/** @param {() => HTMLCanvasElement} create @returns {PathLayers} */
+export const pathLayers = (create) => ({
+  resting: new PathLayer(create),
+  moving: new SketchLayer(create),
+});
+
 /**
  * @param {Surface} surface
  * @param {{width: number, height: number}} size css
  * @param {Backdrop} backdrop
  * @param {import("../model/motion.mjs").Motion} motion
- * @param {import("./pathlayer.mjs").PathLayer} layer
+ * @param {PathLayers} layers
  */
-export function paintStage(surface, size, backdrop, motion, layer) {
+export function paintStage(surface, size, backdrop, motion, layers) {
   const { context, state, theme } = surface;
   context.fillStyle = theme.surround;
   context.fillRect(0, 0, size.width, size.height);
   paintFrame(surface, backdrop);
-  paintTracks(surface, motion, layer);
+  paintTracks(surface, motion, layers);
   if (surface.hint && !state.stroke) paintHint(surface, surface.hint);
   paintDrawing(surface, size);
   if (!motion.heavy) {
@@ -47,23 +58,24 @@ export function paintStage(surface, size, backdrop, motion, layer) {
 /**
  * @param {Surface} surface
  * @param {import("../model/motion.mjs").Motion} motion
- * @param {import("./pathlayer.mjs").PathLayer} layer
+ * @param {PathLayers} layers
  */
-function paintTracks(surface, motion, layer) {
+function paintTracks(surface, motion, layers) {
   const { state, theme } = surface;
   const colors = colorsOf(state.doc);
   const colorOf = (/** @type {Track} */ track) => colors.get(track.id) ?? theme.accent;
   const shown = state.doc.tracks.filter((track) => isVisible(state, track));
   const resting = shown.filter((track) => !motion.tracks.has(track));
   const chosen = (/** @type {Track} */ track) => Number(state.selection.has(track.id));
-  layer.paint(
+  layers.resting.paint(
     surface,
     resting.sort((a, b) => chosen(a) - chosen(b)),
     colors,
   );
-  for (const track of motion.tracks) {
-    if (motion.heavy) sketchTrack(surface, track, colorOf(track));
-    else if (isVisible(state, track)) paintTrack(surface, track, colorOf(track), true);
+  if (motion.heavy) layers.moving.paint(surface, motion, colorOf);
+  else layers.moving.clear();
+  for (const track of motion.heavy ? [] : motion.tracks) {
+    if (isVisible(state, track)) paintTrack(surface, track, colorOf(track), true);
   }
   const hovered = resting.find((track) => track.id === state.hover?.track);
   if (hovered && !chosen(hovered)) paintTrack(surface, hovered, colorOf(hovered), true);
