@@ -1,24 +1,30 @@
 """The bundled model's recipe on clips in shards."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from small_training import SMALL_TRAINING
+from torch import Tensor
 
+from tora2.backbones import backbone_of
 from tora2.cli import main
 from tora2.data.clipset import ClipSet
 from tora2.data.converters.spritebind import readers
 from tora2.data.record import parse_record
 from tora2.data.spritebind import Clip, SpriteBind, SpriteBindConfig
 from tora2.data.spritebind.recorded import RecordedSprites, recorded_clip
+from tora2.training.distributed import World
 from tora2.training.loop import Loop
-from tora2.training.recipes.tiny import run
+from tora2.training.objectives.denoising import Denoising, DenoisingSettings
+from tora2.training.recipes.tiny import TransformerShape, make_transformer, run
 
 CLIPS = 8
 SIZES = SpriteBindConfig(size=32, frames=5, picture=32, sigma=3.0)
@@ -188,3 +194,47 @@ def test_a_damaged_clip_is_replaced_and_named(
     assert "clip 2 is damaged" in caplog.text
     with pytest.raises(ValueError, match="expected at most 0 %"):
         RecordedSprites(shards, SIZES, damaged=0.0)[2]
+
+
+def test_tokens_begin_by_looking_at_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what the fuser says of a token's own place is lost in the mean of all tokens."""
+    transformer = make_transformer(TransformerShape(layers=2)).eval()
+    text, video = 8, (2, 6, 6)
+    tokens, attended = math.prod(video), []
+    sdpa = torch.nn.functional.scaled_dot_product_attention
+
+    def noted(q: Tensor, k: Tensor, v: Tensor, *args: Any, **options: Any) -> Tensor:
+        weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)
+        attended.append(weights.diagonal(dim1=-2, dim2=-1)[..., text:].mean((0, 2)))
+        return sdpa(q, k, v, *args, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", noted)
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(
+        2, 16, *(s * p for s, p in zip(video, (1, 2, 2), strict=True)), generator=generator
+    )
+    context = torch.randn(2, text, 128, generator=generator)
+    with torch.no_grad():
+        backbone_of(transformer).predict(
+            transformer, latents, torch.tensor([900, 300]), context, None
+        )
+    assert len(attended) == 2
+    for first, *others in torch.stack(attended).tolist():
+        assert first > 0.4
+        assert all(other < 5 / tokens for other in others)
+
+
+def test_a_shift_draws_noisier_steps_more_often() -> None:
+    transformer = make_transformer(TransformerShape(layers=1))
+    clean = torch.zeros(4000, 1)
+
+    def drawn(shift: float) -> Tensor:
+        settings = DenoisingSettings(timestep_shift=shift)
+        objective = Denoising(transformer, lambda *_: None, settings, World(torch.device("cpu")), 1)
+        return objective._drawn(clean, torch.Generator().manual_seed(0))[0]
+
+    even = torch.randint(1000, (4000,), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(drawn(1.0), even)
+    assert 0 <= drawn(3.0).min() and drawn(3.0).max() <= 999
+    # The integral of 3u / (1 + 2u) is 0.676.
+    assert drawn(3.0).double().mean() == pytest.approx(676, abs=12)

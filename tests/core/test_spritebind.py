@@ -81,6 +81,13 @@ def test_sprites_are_where_the_tracks_say() -> None:
     assert torch.cat(errors).median() < 1.5
 
 
+def test_large_sprites_leave_neither_size_nor_turn_to_chance() -> None:
+    clips = SpriteBind(SpriteBindConfig(sprites="large"), 0)
+    sprites = [sprite for index in range(20) for sprite in clips[index].sprites]
+    assert all(0.168 <= sprite.radius / 96 <= 0.176 for sprite in sprites)
+    assert all(abs(sprite.rotation) <= 0.05 for sprite in sprites)
+
+
 def test_backgrounds_are_muted_and_sprites_are_not() -> None:
     for rgb in BACKGROUNDS.values():
         assert float(hue_saturation_value(torch.tensor(rgb))[1]) < 0.35

@@ -77,9 +77,7 @@ class Tora2Adapter(nn.Module):
             nulls = c.queries if c.extractor == "dpe" else 1
             self.null_p = nn.Parameter(torch.randn(nulls, c.qformer_dim) * 0.02)
             self.null_m = nn.Parameter(torch.randn(1, c.qformer_dim) * 0.02)
-            self.splat = TrackSplat(
-                c.qformer_dim, c.feature_dim, c.layers, c.splat_sigma, c.splat_order
-            )
+            self.splat = TrackSplat(c.qformer_dim, c.feature_dim, c.layers, c.splat_sigma)
             if c.binder == "gated":
                 self.binder = GatedSelfAttention(c.qformer_dim, c.word_dim, c.binder_heads)
             else:

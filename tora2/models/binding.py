@@ -151,29 +151,18 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
 class TrackSplat(nn.Module):
     """Puts the change that binding made to the motion tokens back onto the motion features.
 
-    Every level has its own projection, as the features of each block differ in meaning. A Gaussian
-    tells a token how far it is from the track; its derivatives, each with a projection of its own,
-    tell it on which side, which is what the outline of a thing hangs on.
-
-    Args:
-        dim: channels of a motion token; `feature_dim` of a motion feature.
-        layers: number of levels.
-        sigma: standard deviation of the Gaussian in tokens.
-        order: highest order of its derivatives; 0: the Gaussian alone.
+    Every level has its own projection, as the features of each block differ in meaning.
     """
 
-    def __init__(
-        self, dim: int, feature_dim: int, layers: int, sigma: float = 1.75, order: int = 0
-    ) -> None:
+    def __init__(self, dim: int, feature_dim: int, layers: int, sigma: float = 1.75) -> None:
         super().__init__()
-        self.sigma, self.order = sigma, order
-        functions = (order + 1) * (order + 2) // 2
+        self.sigma = sigma
         self.projections = nn.ModuleList(
-            nn.Linear(dim, functions * feature_dim, bias=False) for _ in range(layers)
+            nn.Linear(dim, feature_dim, bias=False) for _ in range(layers)
         )
 
     def footprint(self, points: Tensor, weight: Tensor, size: tuple[int, int]) -> Tensor:
-        """Gaussian footprints A of track points on a token grid, and their derivatives.
+        """Gaussian footprints A of track points on a token grid.
 
         Args:
             points: [B, K, T, 2] normalised (x, y).
@@ -181,28 +170,16 @@ class TrackSplat(nn.Module):
             size: (H, W) of the token grid; the standard deviation is `sigma` tokens.
 
         Returns:
-            [B, K, T, M, H, W], the Gaussian first; M is (order + 1)(order + 2) / 2. Derivatives
-            are in units of `sigma`, normalised as Hermite functions are.
+            [B, K, T, H, W].
         """
-        rows = self._derivatives(points[..., 1:2], size[0])
-        columns = self._derivatives(points[..., 0:1], size[1])
-        area = [
-            weight[..., None, None] * rows[order - x][..., :, None] * columns[x][..., None, :]
-            for order in range(self.order + 1)
-            for x in range(order + 1)
-        ]
-        return torch.stack(area, dim=-3)
-
-    def _derivatives(self, points: Tensor, length: int) -> list[Tensor]:
-        """Hermite functions [..., length] of the distance to points [..., 1] on one axis."""
-        tokens = torch.arange(length, device=points.device, dtype=points.dtype) + 0.5
-        distance = tokens - points * length
-        found = [(-0.5 / self.sigma**2 * distance.square()).exp()]
-        x = distance / self.sigma
-        for n in range(self.order):
-            lower = math.sqrt(n) * found[n - 1] if n else 0.0
-            found.append((x * found[n] - lower) / math.sqrt(n + 1))
-        return found
+        height, width = size
+        ys = torch.arange(height, device=points.device, dtype=points.dtype) + 0.5
+        xs = torch.arange(width, device=points.device, dtype=points.dtype) + 0.5
+        dx = xs - points[..., 0:1] * width
+        dy = ys - points[..., 1:2] * height
+        scale = -0.5 / self.sigma**2
+        rows, columns = (scale * dy.square()).exp(), (scale * dx.square()).exp()
+        return weight[..., None, None] * rows[..., :, None] * columns[..., None, :]
 
     def forward(self, features: list[Tensor], change: Tensor, footprint: Tensor) -> list[Tensor]:
         """Add the splatted change to every level.
@@ -210,7 +187,7 @@ class TrackSplat(nn.Module):
         Args:
             features: `layers` tensors [B * T, F, H, W].
             change: [B, K, T, D] what binding added to the motion tokens.
-            footprint: [B, K, T, M, H, W].
+            footprint: [B, K, T, H, W].
 
         Returns:
             As `features`.
@@ -218,8 +195,7 @@ class TrackSplat(nn.Module):
         area = footprint.to(change.dtype)
         splatted = []
         for feature, project in zip(features, self.projections, strict=True):
-            shares = project(change).unflatten(-1, (area.shape[3], -1))
-            residual = torch.einsum("bktmf,bktmhw->btfhw", shares, area)
+            residual = torch.einsum("bktf,bkthw->btfhw", project(change), area)
             splatted.append(feature + residual.flatten(0, 1).to(feature.dtype))
         return splatted
 

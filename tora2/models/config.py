@@ -36,7 +36,6 @@ _RANGES = {
     "attention_heads": _HEADS,
     "attention_interval": _LAYERS,
     "contrastive_dim": _WIDTH,
-    "splat_order": (0, 4),
 }
 _CHOICES = {"binder": BINDERS, "order": ORDERS, "extractor": EXTRACTORS}
 _NORM_GROUPS = 32  # of the fusers' group norm
@@ -57,8 +56,6 @@ class Tora2Config:
         binder: `none`, `linear` or `gated` (Table 3).
         binder_heads: attention heads of the gated self-attention.
         splat_sigma: footprint of a track on the motion features, in tokens.
-        splat_order: highest order of the footprint's derivatives, by which a token knows on which
-            side of the track it is; 0: none.
         context_dim: channels of the personalization embeddings that the cross-attention reads.
         attention_dim, attention_heads: width of the personalization cross-attention.
         attention_interval: every how many blocks one is placed.
@@ -85,7 +82,6 @@ class Tora2Config:
     binder: str = "gated"
     binder_heads: int = 16
     splat_sigma: float = 1.75
-    splat_order: int = 0
     context_dim: int = 2048
     attention_dim: int = 2048
     attention_heads: int = 16

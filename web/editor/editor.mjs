@@ -278,9 +278,9 @@ export class Editor {
 
   /** What lies around the canvases. @param {boolean} [heavy] only what a heavy edit has time for */
   update(heavy = false) {
-    this.toolbar.update();
     this.transport.update();
     if (!this.furnished) return this.furnish();
+    this.toolbar.update();
     this.layers.update();
     if (heavy) return;
     this.inspector.update();
@@ -401,8 +401,21 @@ export class Editor {
   }
 }
 
-/** Run in the page's next pause, or soon in any case. @param {() => void} run */
+/** How many editors have asked for a pause. */
+let asked = 0;
+
+/**
+ * Run in the page's first pause after a frame in which no editor was opened, or soon after.
+ * @param {() => void} run
+ */
 function whenIdle(run) {
-  if ("requestIdleCallback" in globalThis) requestIdleCallback(run, { timeout: FURNISH_MS });
-  else setTimeout(run);
+  const known = ++asked;
+  const wait = (/** @type {number} */ before) =>
+    requestAnimationFrame(() => {
+      if (asked !== before) wait(asked);
+      else if ("requestIdleCallback" in globalThis)
+        requestIdleCallback(run, { timeout: FURNISH_MS });
+      else setTimeout(run);
+    });
+  wait(known);
 }

@@ -25,17 +25,19 @@ _HUE_BINS = 12
 _MIN_HUE_GAP = 0.17
 MAX_ENTITIES, MAX_PICTURES = 3, 2
 _FEWEST_FRAMES = 5
-# Shares of the side, by the number of sprites. Large ones are two tokens across or more, so that a
-# shape is not all within one.
-_RADII = {
-    "small": dict.fromkeys(range(1, MAX_ENTITIES + 1), (0.12, 0.18)),
-    "large": {1: (0.17, 0.23), 2: (0.16, 0.21), 3: (0.14, 0.18)},
-}
+# Radii as shares of the side, and the largest turn in radians.
+_LOOKS = {"small": ((0.12, 0.18), 0.25), "large": ((0.168, 0.176), 0.05)}
 
 
 @dataclass(frozen=True)
 class SpriteBindConfig:
-    """Size of the clips, their sprites and pictures; `sigma` is the flow map's Gaussian, pixels."""
+    """Size of the clips, their sprites and pictures; `sigma` is the flow map's Gaussian, pixels.
+
+    Attributes:
+        sprites: `small` ones differ in size and turn, which nothing tells. `large` ones are two
+            tokens across, so that a shape is not all within one, of one size and upright: words,
+            pictures and paths say what there is to see.
+    """
 
     size: Annotated[int, Within(16, 1024)] = 96
     frames: Annotated[int, Within(_FEWEST_FRAMES, 257)] = 17
@@ -126,6 +128,7 @@ class SpriteBind(Dataset[Clip]):
     def _sprites(self, rng: np.random.Generator) -> tuple[Sprite, ...]:
         config = self.config
         hard = self.split == "hard"
+        radii, turn = _LOOKS[config.sprites]
         count = 3 if hard else int(rng.integers(config.min_entities, config.max_entities + 1))
         shapes = list(rng.permutation(SHAPES)[:count])
         if hard or (count > 1 and rng.random() < 0.2):
@@ -151,8 +154,8 @@ class SpriteBind(Dataset[Clip]):
                     shape=str(shape),
                     rgb=saturated(hue, rng.uniform(0.75, 1.0), rng.uniform(0.75, 1.0)),
                     texture=TEXTURES[int(texture)],
-                    radius=float(rng.uniform(*_RADII[config.sprites][count]) * config.size),
-                    rotation=float(rng.uniform(-0.25, 0.25)),
+                    radius=float(rng.uniform(*radii) * config.size),
+                    rotation=float(rng.uniform(-turn, turn)),
                 )
             )
         return tuple(sprites)

@@ -22,6 +22,9 @@ from ....pipeline import Tora2Pipeline
 from ....settings import changed
 from .config import TrainConfig, TransformerShape
 
+_HEAD = 64
+"""Channels of an attention head: a quarter for time, the rest halved between height and width."""
+
 
 def new_pipeline(config: TrainConfig, vae: PatchAutoencoder) -> Tora2Pipeline:
     """A pipeline with untrained parts; a function of the configuration's seed."""
@@ -76,7 +79,7 @@ def make_transformer(shape: TransformerShape) -> CogVideoXTransformer3DModel:
     """
     transformer = CogVideoXTransformer3DModel(
         num_attention_heads=shape.heads,
-        attention_head_dim=64,
+        attention_head_dim=_HEAD,
         in_channels=COGVIDEOX.channels,
         out_channels=COGVIDEOX.channels,
         time_embed_dim=shape.time_dim,
@@ -95,11 +98,33 @@ def make_transformer(shape: TransformerShape) -> CogVideoXTransformer3DModel:
             gates[2] = gates[5] = 1.0
         block.attn1.to_out[0].weight.data.mul_(depth_scale)
         block.ff.net[2].weight.data.mul_(depth_scale)
+        _look_at_itself(block.attn1)
     nn.init.normal_(transformer.norm_out.linear.weight, std=0.02)
     nn.init.zeros_(transformer.norm_out.linear.bias)
     nn.init.zeros_(transformer.proj_out.weight)
     nn.init.zeros_(transformer.proj_out.bias)
     return transformer
+
+
+def _look_at_itself(attention: Any) -> None:
+    """Let the first head of an attention begin with every video token looking at itself.
+
+    What the motion-guidance fuser puts into a token (Eq. 2) reaches it through this attention
+    alone, which mixes all tokens until it has learned not to. A constant query and key in the
+    fastest pair of channels of each axis are nearest where the rotary angles are the same.
+    """
+    time = _HEAD // 4
+    fastest = [0, time, time + (_HEAD - time) // 2]
+    pairs = torch.tensor([[at, at + 1] for at in fastest])
+    for project, norm in (
+        (attention.to_q, attention.norm_q),
+        (attention.to_k, attention.norm_k),
+    ):
+        project.weight.data[:_HEAD] *= 0.1
+        project.bias.data[:_HEAD] = 0
+        project.bias.data[pairs[:, 0]] = 1
+        project.bias.data[pairs[:, 1]] = -1
+        norm.weight.data[pairs] = 1.6
 
 
 def adapter_config(config: TrainConfig) -> Tora2Config:
