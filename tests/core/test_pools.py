@@ -41,6 +41,14 @@ def test_a_pool_of_the_bundled_models_sizes_is_read_again(tmp_path: Path) -> Non
         assert torch.equal(getattr(read, name), value), name
 
 
+def test_what_was_read_is_written_again_without_its_file(tmp_path: Path) -> None:
+    write_pool(tmp_path / "whole.pt", clips(0, 8))
+    part = read_pool(tmp_path / "whole.pt", clips(0, 1), TOKENS)[torch.arange(2)]
+    write_pool(tmp_path / "part.pt", part)
+    assert len(read_pool(tmp_path / "part.pt", clips(0, 1), TOKENS)) == 2
+    assert (tmp_path / "part.pt").stat().st_size < (tmp_path / "whole.pt").stat().st_size / 2
+
+
 def growing(folder: Path, asked: list[int], total: int = 40) -> GrowingPool:
     def more(first: int) -> Iterator[ClipBatch]:
         for start in range(first, total, 4):

@@ -14,13 +14,13 @@ from ..files import atomic_path
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors, whole or not at all.
+    """Write tensors, whole or not at all. A view is written without what else its memory holds.
 
     Raises:
         OSError: if the disk is full or the folder not writable.
     """
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        torch.save(dict(tensors), file)
+        torch.save({name: value.clone() for name, value in tensors.items()}, file)
 
 
 @contextmanager
