@@ -109,6 +109,30 @@ def test_the_loss_falls_and_the_gates_open(finished: Path, tmp_path: Path) -> No
     assert abs(float(binder.gate_m)) > 1e-4 and abs(float(binder.gate_p)) > 1e-4
 
 
+def test_a_run_begins_with_what_an_earlier_one_left(finished: Path, tmp_path: Path) -> None:
+    model = finished / "whole" / "model"
+    further = write(
+        tmp_path,
+        "further",
+        **{"learning_rate: 0.002": "learning_rate: 0.0, gate_learning_rate: 0.0"},
+    )
+    further.write_text(f"{further.read_text()}weights_from: {model}\n")
+    # At a rate of zero nothing moves.
+    first, again = (Tora2Pipeline.from_pretrained(path) for path in (model, run(further)))
+    for part in ("transformer", "adapter", "vae", "encoder", "text_encoder"):
+        mine, theirs = getattr(first, part).state_dict(), getattr(again, part).state_dict()
+        for key, value in mine.items():
+            torch.testing.assert_close(theirs[key], value, rtol=1e-2, atol=1e-3)
+
+    other = write(tmp_path, "other", **{"text_layers: 1": "text_layers: 2"})
+    other.write_text(f"{other.read_text()}weights_from: {model}\n")
+    with pytest.raises(ValueError, match="has a text_encoder of other sizes"):
+        run(other)
+    other.write_text(f"{other.read_text()}autoencoder_from: {model}/vae\n")
+    with pytest.raises(ValueError, match="are both set"):
+        run(other)
+
+
 def test_another_configuration_does_not_take_over_a_folder(finished: Path) -> None:
     path = write(finished, "whole", **{"pool: 8": "pool: 9"})
     with pytest.raises(ValueError, match="another configuration"):

@@ -37,6 +37,7 @@ class SpriteBindConfig:
         sprites: `small` ones differ in size and turn, which nothing tells. `large` ones are two
             tokens across, so that a shape is not all within one, of one size and upright: words,
             pictures and paths say what there is to see.
+        untold: share of the training clips' sprites whose path is not told.
     """
 
     size: Annotated[int, Within(16, 1024)] = 96
@@ -46,6 +47,7 @@ class SpriteBindConfig:
     max_entities: Annotated[int, Within(1, MAX_ENTITIES)] = MAX_ENTITIES
     sigma: Annotated[float, Within(0.1, 100)] = 6.0
     sprites: Literal["small", "large"] = "small"
+    untold: Annotated[float, Within(0, 1)] = 0.1
 
     def __post_init__(self) -> None:
         COGVIDEOX.check_video(self.frames, self.size, self.size, "a clip")
@@ -189,7 +191,8 @@ class SpriteBind(Dataset[Clip]):
         tracks = sample(document)
         by_entity = torch.argsort(tracks.entity)
         centers = tracks.points[by_entity]
-        told = torch.from_numpy(rng.random(count) >= (0.0 if self.split != "train" else 0.1))
+        untold = config.untold if self.split == "train" else 0.0
+        told = torch.from_numpy(rng.random(count) >= untold)
         return centers, replace(
             tracks,
             points=tracks.points[told],

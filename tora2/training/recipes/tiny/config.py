@@ -78,6 +78,8 @@ class TrainConfig:
             them before the first step and so many more a step.
         workers: processes that draw clips.
         autoencoder_from: folder of a finished autoencoder to use in place of training one.
+        weights_from: folder of a finished model of the same parts to begin with, its autoencoder
+            included, in place of parts from nothing.
         pool_from: file of encoded clips in place of the output's own; made if it is missing.
         adapter: fields of `Tora2Config` that differ from the preset `tiny`.
     """
@@ -98,6 +100,7 @@ class TrainConfig:
     )
     autoencoder_training: AutoencoderTraining = field(default_factory=AutoencoderTraining)
     autoencoder_from: str | None = None
+    weights_from: str | None = None
     pool_from: str | None = None
     encoder: TinyEncoderConfig = field(default_factory=TinyEncoderConfig)
     transformer: TransformerShape = field(default_factory=TransformerShape)
@@ -123,6 +126,11 @@ class TrainConfig:
             raise ValueError(
                 f"key 'autoencoder_training.crop' is {crop}; expected at most data.size, "
                 f"which is {self.data.size}"
+            )
+        if self.weights_from and self.autoencoder_from:
+            raise ValueError(
+                "keys 'weights_from' and 'autoencoder_from' are both set; the autoencoder is that "
+                "of 'weights_from'"
             )
 
 

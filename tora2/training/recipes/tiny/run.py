@@ -74,6 +74,7 @@ def train(config: TrainConfig) -> Path:
     with run_folder(config.output, asdict(config)) as output, world(config.device) as alone:
         vae = _autoencoder(config, output)
         pipeline = new_pipeline(config, vae)
+        _begin(config, pipeline)
         pool = _pool(config, output, pipeline)
         loop = make_loop(config, pipeline, pool, output / CHECKPOINTS, alone)
         journal = Journal(output / LOG)
@@ -195,11 +196,29 @@ def _sentence(report: BindingReport) -> str:
     )
 
 
+def _begin(config: TrainConfig, pipeline: Tora2Pipeline) -> None:
+    """Give the parts the weights that an earlier run left."""
+    if config.weights_from is None:
+        return
+    earlier = Tora2Pipeline.from_pretrained(config.weights_from, "cpu", torch.float32)
+    for name in ("transformer", "text_encoder", "adapter", "encoder"):
+        try:
+            getattr(pipeline, name).load_state_dict(getattr(earlier, name).state_dict())
+        except RuntimeError as error:
+            raise ValueError(
+                f"weights_from {config.weights_from!r} has a {name} of other sizes than this "
+                "configuration's"
+            ) from error
+
+
 def _autoencoder(config: TrainConfig, output: Path) -> PatchAutoencoder:
-    folder = Path(config.autoencoder_from) if config.autoencoder_from else output / "vae"
+    given = config.autoencoder_from
+    if config.weights_from:
+        given = str(Path(config.weights_from) / "vae")
+    folder = Path(given) if given else output / "vae"
     if not (folder / "model.safetensors").exists():
-        if config.autoencoder_from:
-            raise ValueError(f"autoencoder_from {str(folder)!r} holds no autoencoder")
+        if given:
+            raise ValueError(f"{given!r} holds no autoencoder")
         data, _ = training_clips(config)
         with tqdm(total=config.autoencoder_training.steps, desc="autoencoder", unit="step") as bar:
 
