@@ -42,16 +42,3 @@ def test_only_the_decoder_is_trained() -> None:
     assert torch.equal(model.components.weight, fitted.components.weight)
     assert not model.components.weight.requires_grad
     assert bool(model.refine[-2].weight.any()) and not bool(fitted.refine[-2].weight.any())
-
-
-def test_large_sprites_are_larger_and_small_ones_as_before() -> None:
-    radii = {
-        kind: [
-            sprite.radius / 96
-            for i in range(30)
-            for sprite in SpriteBind(SpriteBindConfig(sprites=kind), 0)[i].sprites  # type: ignore[arg-type]
-        ]
-        for kind in ("small", "large")
-    }
-    assert 0.12 <= min(radii["small"]) and max(radii["small"]) <= 0.18
-    assert 0.14 <= min(radii["large"]) and max(radii["large"]) > 0.2

@@ -82,10 +82,19 @@ def test_sprites_are_where_the_tracks_say() -> None:
 
 
 def test_large_sprites_leave_neither_size_nor_turn_to_chance() -> None:
-    clips = SpriteBind(SpriteBindConfig(sprites="large"), 0)
-    sprites = [sprite for index in range(20) for sprite in clips[index].sprites]
-    assert all(0.168 <= sprite.radius / 96 <= 0.176 for sprite in sprites)
-    assert all(abs(sprite.rotation) <= 0.05 for sprite in sprites)
+    def drawn(config: SpriteBindConfig) -> list[Sprite]:
+        return [sprite for index in range(20) for sprite in SpriteBind(config, 0)[index].sprites]
+
+    large, small = drawn(SpriteBindConfig(sprites="large")), drawn(SpriteBindConfig())
+    assert all(0.168 <= sprite.radius / 96 <= 0.176 for sprite in large)
+    assert all(abs(sprite.rotation) <= 0.05 for sprite in large)
+    assert all(0.12 <= sprite.radius / 96 <= 0.18 for sprite in small)
+    assert max(abs(sprite.rotation) for sprite in small) > 0.2
+
+
+def test_no_path_is_kept_back_where_none_is_to_be() -> None:
+    clips = SpriteBind(SpriteBindConfig(untold=0.0), 0)
+    assert all(len(clips[i].tracks.entity) == len(clips[i].sprites) for i in range(20))
 
 
 def test_backgrounds_are_muted_and_sprites_are_not() -> None:

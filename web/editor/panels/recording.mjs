@@ -17,11 +17,15 @@ const SIDE = 1280;
 
 /** A page that is not seen has no frames to wait for. */
 const HIDDEN_MS = 500;
+/** Time for the picture that a stream takes unasked. */
+const UNASKED_MS = 100;
 /** How long a frame waits for its background; a server that is gone gives none. */
 const LOADING_MS = 3000;
 
 const pause = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const nextFrame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+/** Resolves when what was painted is on its way to the screen. */
+const shown = () => Promise.race([nextFrame().then(nextFrame), pause(HIDDEN_MS)]);
 
 /**
  * @param {{store: Store, t: Translate, status: {say(words: string): void}, element: HTMLElement,
@@ -52,8 +56,6 @@ export async function record(editor) {
   };
   const arrived = (/** @type {number} */ frame) =>
     Promise.race([background.arrived(frame, doc.frames), pause(LOADING_MS)]);
-  await arrived(0);
-  paint(0);
   // The stream takes a picture when it is told to, so that the video has each frame once.
   const stream = canvas.captureStream(0);
   const [track] = /** @type {CanvasCaptureMediaStreamTrack[]} */ (stream.getVideoTracks());
@@ -62,16 +64,21 @@ export async function record(editor) {
   const parts = [];
   recorder.ondataavailable = ({ data }) => parts.push(data);
   const done = new Promise((resolve) => (recorder.onstop = resolve));
-  const begun = new Promise((resolve) => (recorder.onstart = resolve));
   recorder.start();
-  await begun;
+  // And one unasked, whenever it comes to it: nobody records that.
+  recorder.pause();
+  await arrived(0);
+  paint(0);
+  await shown();
+  await pause(UNASKED_MS);
+  recorder.resume();
   for (let frame = 0; frame < doc.frames; frame++) {
     await arrived(frame);
     paint(frame);
-    if (frame > 0) track.requestFrame(); // the first is taken unasked
+    track.requestFrame();
     status.say(t("recording", { n: Math.round((100 * (frame + 1)) / doc.frames) }));
     // Never faster to catch up: of pictures that follow one another too soon, some are let go.
-    await Promise.all([pause(1000 / doc.fps), Promise.race([nextFrame(), pause(HIDDEN_MS)])]);
+    await Promise.all([pause(1000 / doc.fps), shown()]);
   }
   recorder.stop();
   await done;
