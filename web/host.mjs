@@ -154,6 +154,10 @@ function createWidget(node, name) {
   /** Where the node is; noted while it is there, as a removed node has no graph to ask. */
   let home = { graph: "", id: "" };
 
+  /** Whether the node was made from saved values, as one that comes back is. */
+  let configured = false;
+  chain(node, "onConfigure", () => (configured = true));
+
   /** What an earlier run told a page that is gone. @type {Record<string, any> | null} */
   let earlier = null;
   let asked = false;
@@ -212,8 +216,8 @@ function createWidget(node, name) {
   const open = ([{ contentRect }]) => {
     if (editor || contentRect.width === 0 || !node.graph) return;
     home = homeOf(node);
-    const kept = parked.get(placeOf(home));
-    parked.delete(placeOf(home));
+    const kept = configured ? parked.get(placeOf(home)) : undefined;
+    if (kept) parked.delete(placeOf(home));
     editor = kept?.editor ?? openEditor(port, translator(language()));
     editor.port = port;
     editor.load(value, kept ? undefined : savedLayers(node));
