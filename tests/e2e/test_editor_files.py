@@ -69,6 +69,10 @@ def test_a_dropped_picture_lies_behind_and_is_never_stored(graph: Graph) -> None
     saved = graph.page.evaluate("JSON.stringify(app.graph.serialize())")
     assert not any(trace in saved for trace in ("red.png", "blob:", "base64"))
     assert graph.page.evaluate("app.graph.nodes.length") == 1  # the host made no node of it
+    graph.page.evaluate("app.graph.clear()")
+    graph.add()  # at the place where the editor waits for its node to come back
+    graph.settle(300)
+    assert graph.find(".tora2-canvas").evaluate(middle) != [255, 0, 0, 255]
 
 
 @pytest.mark.parametrize("way", ["dropped", "upstream"])

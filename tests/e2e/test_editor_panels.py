@@ -148,6 +148,7 @@ def test_the_stage_does_not_move_under_the_pointer(graph: Graph, width: int) -> 
 def test_a_stage_that_changes_its_size_keeps_what_is_dragged(graph: Graph) -> None:
     graph.add(60, 140)
     graph.show({**TWO, "tracks": [{**TWO["tracks"][1], "entity": "cat"}]})
+    graph.find(".tora2-canvas").focus()
     graph.press("v")
     mouse = graph.page.mouse
     start = graph.place(0.3, 0.8)
@@ -192,6 +193,7 @@ for i, track in enumerate(MANY):
 def test_what_is_selected_on_the_stage_is_seen_in_the_list(graph: Graph) -> None:
     graph.add()
     graph.show({**TWO, "tracks": MANY})
+    graph.find(".tora2-canvas").focus()
     graph.press("v")
     graph.click(0.1, 0.02 * 39 + 0.1)
     row = graph.find("[data-track=t40]").bounding_box()
