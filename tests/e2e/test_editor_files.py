@@ -165,7 +165,7 @@ def test_the_paths_are_recorded_frame_by_frame(graph: Graph) -> None:
         if len(pictures) == 17:
             break
     assert (video.width, video.height, len(pictures)) == (360, 240, 17)
-    # By cells of 12 pixels, as the codec may blur the path's line in a picture that came too soon.
+    # Where most of 12 pixels differs from what all pictures have in common.
     shown = np.stack(pictures).astype(float)
     away = abs(shown - np.median(shown, axis=0)).sum(-1)
     cells = away.reshape(17, 240 // 12, 12, 360 // 12, 12).mean((2, 4))

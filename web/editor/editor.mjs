@@ -409,7 +409,6 @@ let asked = 0;
  * @param {() => void} run
  */
 function whenIdle(run) {
-  const known = ++asked;
   const wait = (/** @type {number} */ before) =>
     requestAnimationFrame(() => {
       if (asked !== before) wait(asked);
@@ -417,5 +416,5 @@ function whenIdle(run) {
         requestIdleCallback(run, { timeout: FURNISH_MS });
       else setTimeout(run);
     });
-  wait(known);
+  wait(++asked);
 }

@@ -82,9 +82,10 @@ function paintAll(surface, tracks, colors) {
 }
 
 /**
+ * Whether two keys are of the same picture.
  * @param {unknown[]} a
  * @param {unknown[]} b
  */
-function same(a, b) {
+export function same(a, b) {
   return a.length === b.length && a.every((value, i) => value === b[i]);
 }

@@ -7,6 +7,8 @@
  * @typedef {import("./canvas.mjs").Surface} Surface
  * @typedef {(track: Track) => string} ColorOf
  */
+import { bounds } from "../model/geometry.mjs";
+import { same } from "./pathlayer.mjs";
 import { sketchTrack } from "./trackview.mjs";
 
 /** Canvases of more pixels than this are not worth their memory. */
@@ -68,9 +70,9 @@ export class SketchLayer {
     const density = surface.context.getTransform().a;
     const seen = [density, view.scale, view.x, view.y, width, height, theme, state.selection];
     const key = [...seen, ...tracks, ...tracks.map(colorOf)];
-    const again = key.length === this.key.length && key.every((value, i) => value === this.key[i]);
-    if (again) return this.canvas;
-    const box = boundsOf(tracks);
+    if (same(key, this.key)) return this.canvas;
+    const box = bounds(tracks.flatMap(({ points }) => points));
+    if (!box) return null;
     const left = box.left * width * view.scale + view.x - MARGIN;
     const top = box.top * height * view.scale + view.y - MARGIN;
     const across = Math.ceil(((box.right - box.left) * width * view.scale + 2 * MARGIN) * density);
@@ -87,18 +89,4 @@ export class SketchLayer {
     this.corner = { x: left, y: top };
     return layer;
   }
-}
-
-/** @param {Track[]} tracks */
-function boundsOf(tracks) {
-  const box = { left: Infinity, top: Infinity, right: -Infinity, bottom: -Infinity };
-  for (const { points } of tracks) {
-    for (const { x, y } of points) {
-      box.left = Math.min(box.left, x);
-      box.right = Math.max(box.right, x);
-      box.top = Math.min(box.top, y);
-      box.bottom = Math.max(box.bottom, y);
-    }
-  }
-  return box;
 }
