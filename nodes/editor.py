@@ -96,7 +96,7 @@ class Tora2TrajectoryEditor(io.ComfyNode):
                     optional=True,
                     tooltip="How a background of another shape lies behind the paths. Choose what "
                     "fits the first frame to the video, as in Tora2 Image to Video.",
-                    extra_dict={"socketless": True},
+                    extra_dict={"socketless": True, "hidden": True},  # shown beside a background
                 ),
             ],
             outputs=[

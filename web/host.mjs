@@ -225,12 +225,14 @@ function createWidget(node, name) {
     editor.fullscreen.rehome(mount);
     if (kept?.focused) editor.canvas.focus({ preventScroll: true });
     editors.add(editor);
+    showFit(node);
     void remember();
   };
   const observer = new ResizeObserver(open);
   observer.observe(mount);
 
   chain(node, "onConnectionsChange", () => {
+    showFit(node);
     editor?.follow();
     void remember();
   });
@@ -321,6 +323,18 @@ async function earlierRun(id) {
 /** The chooser of how the background lies in the frame. @param {LGraphNode} node */
 function fitWidget(node) {
   return /** @type {any} */ (node.widgets?.find((widget) => widget.name === "fit"));
+}
+
+/** The chooser is there beside a linked background; the editor's menu has it always. @param {LGraphNode} node */
+function showFit(node) {
+  const chooser = fitWidget(node);
+  const hidden = !node.inputs.some(({ name, link }) => name === "background" && link !== null);
+  if (!chooser) return;
+  chooser.hidden = hidden;
+  // What Nodes 2.0 shows is a state by the node's number, which an earlier node may have left.
+  for (const options of [chooser.options, chooser._state?.options]) {
+    if (options) options.hidden = hidden;
+  }
 }
 
 /** @param {{filename: string, subfolder?: string, type?: string}} file */

@@ -53,6 +53,30 @@ def test_a_background_of_another_shape_is_fitted_as_the_node_says(graph: Graph) 
     assert json.loads(saved)["nodes"][0]["widgets_values"][1] == "from tomorrow"
 
 
+def test_the_node_asks_how_a_background_is_fitted_where_one_is_linked(graph: Graph) -> None:
+    graph.add()
+    shown = """() => !app.graph.nodes[0].widgets[1].hidden &&
+      (!LiteGraph.vueNodesMode || [...document.querySelectorAll(".lg-node-widget")]
+        .some((widget) => widget.innerText.startsWith("fit")))"""
+    link = """(linked) => {
+      const [editor, picture = LiteGraph.createNode("LoadImage")] = app.graph.nodes;
+      if (!picture.graph) app.graph.add(picture);
+      const slot = editor.inputs.findIndex(({ name }) => name === "background");
+      if (linked) picture.connect(0, editor, slot);
+      else editor.disconnectInput(slot);
+    }"""
+    value = "app.graph.nodes[0].widgets[1].value"
+    graph.page.evaluate(f"{value} = 'pad'")
+    assert not graph.page.evaluate(shown)
+    for linked in (True, False, True):
+        graph.page.evaluate(link, linked)
+        graph.page.wait_for_function(f"(linked) => ({shown})() === linked", arg=linked)
+        assert graph.page.evaluate(value) == "pad"
+    graph.page.evaluate("app.loadGraphData(app.graph.serialize())")
+    graph.page.wait_for_function(f"({shown})()")
+    assert graph.page.evaluate(value) == "pad"
+
+
 @pytest.mark.parametrize("zoom", [0.5, 1.0])
 def test_the_middle_button_moves_the_view_and_not_the_graph(graph: Graph, zoom: float) -> None:
     graph.add()

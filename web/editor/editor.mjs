@@ -97,8 +97,10 @@ export class Editor {
       t,
       () => this.redraw(),
     );
-    this.camera = createCamera(store, t);
-    this.motion = createMotion(store, t, this.shelf);
+    /** The panels over the stage are made when they are first opened. @type {ReturnType<typeof createCamera> | null} */
+    this.camera = null;
+    /** @type {ReturnType<typeof createMotion> | null} */
+    this.motion = null;
     this.context = createContext(this, () => this.element);
     this.fullscreen = createFullscreen(() => this.element);
     this.shortcuts = createShortcuts(t);
@@ -118,21 +120,20 @@ export class Editor {
       () => this.openMotion(),
     );
     this.transport = createTransport(this, t, this.status.element);
-    this.side = el("div", { class: "tora2-side" }, this.layers.element);
+    this.side = el("div", { class: "tora2-side" });
+    this.body = el(
+      "div",
+      { class: "tora2-body" },
+      el("div", { class: "tora2-stage" }, this.canvas),
+      this.side,
+      this.shelf.element,
+    );
     this.element = el(
       "div",
       { class: "tora2-editor" },
       this.toolbar.element,
       this.status.banner,
-      el(
-        "div",
-        { class: "tora2-body" },
-        el("div", { class: "tora2-stage" }, this.canvas),
-        this.side,
-        this.camera.element,
-        this.motion.element,
-        this.shelf.element,
-      ),
+      this.body,
       this.inspector.element,
       this.transport.element,
       this.menu.element,
@@ -285,8 +286,8 @@ export class Editor {
     if (heavy) return;
     this.inspector.update();
     this.status.update();
-    this.motion.update();
-    this.camera.update();
+    this.motion?.update();
+    this.camera?.update();
   }
 
   /** The pictures of the entities, as far as they are known and loaded. */
@@ -309,14 +310,22 @@ export class Editor {
   }
 
   openMotion() {
-    this.camera.close();
+    this.camera?.close();
     void this.shelf.open();
+    if (!this.motion) {
+      this.motion = createMotion(this.store, this.t, this.shelf);
+      this.body.append(this.motion.element);
+    }
     this.motion.toggle();
     this.update();
   }
 
   openCamera() {
-    this.motion.close();
+    this.motion?.close();
+    if (!this.camera) {
+      this.camera = createCamera(this.store, this.t);
+      this.body.append(this.camera.element);
+    }
     this.camera.toggle();
     this.update();
   }
@@ -332,6 +341,7 @@ export class Editor {
     this.furnishing = true;
     whenIdle(() => {
       this.furnished = true;
+      this.side.append(this.layers.element);
       this.update();
     });
   }
@@ -374,7 +384,8 @@ export class Editor {
   }
 
   closeFloating() {
-    return this.context.close() || this.shelf.close() || this.motion.close() || this.camera.close();
+    const panels = [this.context, this.shelf, this.motion, this.camera];
+    return panels.some((panel) => panel?.close());
   }
 
   toggleFullscreen() {
