@@ -86,10 +86,3 @@ def test_another_runs_clips_are_refused(tmp_path: Path) -> None:
     write_pool(path, replace(clips(0, 8), vocabulary=torch.zeros(6, 2, dtype=torch.int64)))
     with pytest.raises(ValueError, match="vocabulary"):
         growing(tmp_path, [])
-
-
-def test_short_clips_are_the_first_frames(tmp_path: Path) -> None:
-    short = clips(0, 2).first(2)
-    assert short.latents.shape == (2, 16, 2, 12, 12) and short.region.shape[2] == 2
-    assert short.points.shape == (2, 3, 5, 2) and short.visible.shape == (2, 3, 5)
-    assert short.captions.shape == (2, 24) and short.pictures.shape[0] == 2

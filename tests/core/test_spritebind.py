@@ -1,5 +1,7 @@
 """SpriteBind: deterministic, leak-free, and what it says is what it draws."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -95,6 +97,20 @@ def test_large_sprites_leave_neither_size_nor_turn_to_chance() -> None:
 def test_no_path_is_kept_back_where_none_is_to_be() -> None:
     clips = SpriteBind(SpriteBindConfig(untold=0.0), 0)
     assert all(len(clips[i].tracks.entity) == len(clips[i].sprites) for i in range(20))
+
+
+def test_a_window_is_a_part_of_the_whole_clip() -> None:
+    config = SpriteBindConfig(max_entities=1)
+    starts = set()
+    for index in range(12):
+        long, short = SpriteBind(config, 0)[index], SpriteBind(replace(config, window=5), 0)[index]
+        found = [s for s in range(13) if torch.equal(long.centers[:, s : s + 5], short.centers)]
+        assert found and short.frames.shape == (5, 3, 96, 96) and short.tracks.frames == 5
+        assert short.coverage.shape[1] == short.region.shape[0] == short.tracks.points.shape[1] == 5
+        starts |= {found[0]} if len(found) == 1 else set()
+    assert len(starts) > 4
+    with pytest.raises(ValueError, match="window is 21, expected at most 17"):
+        SpriteBindConfig(window=21)
 
 
 def test_backgrounds_are_muted_and_sprites_are_not() -> None:

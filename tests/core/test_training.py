@@ -133,6 +133,14 @@ def test_a_run_begins_with_what_an_earlier_one_left(finished: Path, tmp_path: Pa
         run(other)
 
 
+def test_short_windows_make_a_model_of_whole_clips(tmp_path: Path) -> None:
+    path = write(tmp_path, "windows", **{"frames: 5": "frames: 9, window: 5"})
+    assert Tora2Pipeline.from_pretrained(run(path)).info.frames == 9
+    path.write_text(f"{path.read_text()}clips: {tmp_path}\n")
+    with pytest.raises(ValueError, match="shards are of whole clips"):
+        run(path)
+
+
 def test_another_configuration_does_not_take_over_a_folder(finished: Path) -> None:
     path = write(finished, "whole", **{"pool: 8": "pool: 9"})
     with pytest.raises(ValueError, match="another configuration"):

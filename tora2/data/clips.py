@@ -47,14 +47,6 @@ class ClipBatch:
     def __getitem__(self, rows: Tensor) -> ClipBatch:
         return self._each(lambda name, value: value if name == _SHARED else value[rows])
 
-    def first(self, frames: int) -> ClipBatch:
-        """The same clips cut to their first `frames` latent frames."""
-        latent = self.latents.shape[2]
-        video = 1 + (self.points.shape[2] - 1) // max(latent - 1, 1) * (frames - 1)
-        long = {"latents": frames, "motion": frames, "region": frames}
-        long |= {"points": video, "visible": video}
-        return self._each(lambda name, x: x[:, :, : long[name]] if name in long else x)
-
     def to(self, device: torch.device) -> ClipBatch:
         """The same clips on a device."""
         return self._each(lambda _, value: value.to(device))

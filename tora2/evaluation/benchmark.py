@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tqdm import tqdm
 
@@ -27,6 +27,7 @@ class EvaluationConfig:
         model: "tiny" or a folder.
         output: JSON file of the figures.
         splits: splits of SpriteBind.
+        sprites: size of SpriteBind's sprites, that of the model's training.
         data_seed: seed of the clips; training used 0, so another one gives other clips of a split.
         seeds: seeds of the sampling noise.
         clips: clips of each split.
@@ -36,6 +37,7 @@ class EvaluationConfig:
     output: str
     model: str = "tiny"
     splits: tuple[str, ...] = ("heldout",)
+    sprites: Literal["small", "large"] = "small"
     data_seed: Seed = 1
     seeds: tuple[Seed, ...] = (0, 1, 2)
     clips: Annotated[int, Within(1, 1_000_000)] = 256
@@ -61,7 +63,10 @@ def run_evaluation(path: Path | str) -> dict[str, Any]:
     check_writable(config.output)
     pipeline = Tora2Pipeline.from_pretrained(config.model)
     data = SpriteBindConfig(
-        size=pipeline.info.width, frames=pipeline.info.frames, sigma=pipeline.info.sigma
+        size=pipeline.info.width,
+        frames=pipeline.info.frames,
+        sigma=pipeline.info.sigma,
+        sprites=config.sprites,
     )
     figures: dict[str, Any] = {"settings": vars(config)}
     for split in config.splits:

@@ -51,15 +51,11 @@ class TinyOptimization(Optimization, DenoisingSettings):
         gate_learning_rate: of the binder's scalar gates: at the rate of matrices a scalar that
             starts at zero could not move far enough.
         log_every: steps between two lines of the log.
-        short_steps: first steps, which train on the first two latent frames of `short_batch` clips:
-            most of what a frame has to look like is learned at a third of the cost.
         evaluate_every: steps between two measurements of `evaluate_clips` held-out clips; 0: none.
     """
 
     gate_learning_rate: Rate = 5e-3
     log_every: Positive = 20
-    short_steps: Steps = 0
-    short_batch: Positive = 64
     evaluate_every: Steps = 500
     evaluate_clips: Annotated[int, Within(1, 100_000)] = 16
 
@@ -126,6 +122,10 @@ class TrainConfig:
             raise ValueError(
                 f"key 'autoencoder_training.crop' is {crop}; expected at most data.size, "
                 f"which is {self.data.size}"
+            )
+        if self.clips and self.data.window:
+            raise ValueError(
+                "keys 'clips' and 'data.window' are both set; shards are of whole clips"
             )
         if self.weights_from and self.autoencoder_from:
             raise ValueError(

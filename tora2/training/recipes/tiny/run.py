@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,6 @@ MODEL = "model"
 CHECKPOINTS = "checkpoints"
 LOG = "log.jsonl"
 _WATCH_STEPS = 12
-_SHORT = 2  # latent frames
 
 
 def run(path: Path | str) -> Path:
@@ -116,9 +115,7 @@ def make_loop(
     empty = token_ids(pipeline.tokenizer, [""], pipeline.info.text_tokens)
 
     def source(step: int, generator: torch.Generator) -> ClipBatch:
-        short = step < o.short_steps
-        drawn = pool(step, o.short_batch if short else o.batch, generator)
-        drawn = hide_words(drawn.first(_SHORT) if short else drawn, generator)
+        drawn = hide_words(pool(step, o.batch, generator), generator)
         return drop_conditions(drawn, config.drops, empty, generator)
 
     def prepare(batch: ClipBatch, generator: torch.Generator) -> Prepared:
@@ -219,7 +216,8 @@ def _autoencoder(config: TrainConfig, output: Path) -> PatchAutoencoder:
     if not (folder / "model.safetensors").exists():
         if given:
             raise ValueError(f"{given!r} holds no autoencoder")
-        data, _ = training_clips(config)
+        whole = replace(config, data=replace(config.data, window=0))
+        data, _ = training_clips(whole)
         with tqdm(total=config.autoencoder_training.steps, desc="autoencoder", unit="step") as bar:
 
             def show(step: int, error: float) -> None:
@@ -230,7 +228,7 @@ def _autoencoder(config: TrainConfig, output: Path) -> PatchAutoencoder:
                 config.autoencoder, config.autoencoder_training, data, config.seed, show
             )
         save_module(vae, folder, torch.float32)
-        psnr = reconstruction_psnr(vae, SpriteBind(config.data, config.seed, "heldout"), 16)
+        psnr = reconstruction_psnr(vae, SpriteBind(whole.data, config.seed, "heldout"), 16)
         bar.write(f"autoencoder: {psnr:.1f} dB on held-out clips")
     vae = load_module(PatchAutoencoder, type(config.autoencoder), folder)
     if vae.config.latent_channels != COGVIDEOX.channels:
