@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tora2.data.spritebind import Sprite, paint, saturated
+from tora2.data.spritebind import Sprite, SpriteBind, SpriteBindConfig, paint, saturated
+from tora2.evaluation.binding import evaluate_binding
 from tora2.evaluation.metrics.colour import dominant_hue, locate
 from tora2.pipeline import Tora2Pipeline
 from tora2.scene import Scene, parse_scene
@@ -107,6 +108,14 @@ def test_an_entity_without_its_track_is_still_there(pipeline: Tora2Pipeline, sce
     out = pipeline(fewer)
     found = locate(out.frames, colors(scene))
     assert torch.isfinite(found).all(-1).float().mean(1).min() > 0.6
+
+
+def test_on_held_out_clips_shapes_and_places_are_told(pipeline: Tora2Pipeline) -> None:
+    """A bound on the figures of the model card: shapes by chance would be 0.17."""
+    data = SpriteBind(SpriteBindConfig(sprites="large", sigma=pipeline.info.sigma), 7, "heldout")
+    report = evaluate_binding(pipeline, data, clips=12, steps=8)
+    assert report.bind_accuracy > 0.85 and report.centroid_error < 0.04
+    assert report.shape_accuracy > 0.27 and report.flicker < 0.2
 
 
 def test_a_seed_decides_the_video(pipeline: Tora2Pipeline, scene: Scene) -> None:
