@@ -312,10 +312,9 @@ def test_a_run_on_real_clips_costs_what_its_plan_says(
     with as_on_a_gpu(), profiler() as counted:
         loop.train_step()
     source.close()
-    # Clips differ in their entities and pictures, which cost little.
-    assert said["stages"][0]["operations_a_step"] == pytest.approx(
-        counted.get_total_flops(), rel=0.05
-    )
+    # Clips differ in their entities and pictures; the plan has as many as there may be.
+    real = counted.get_total_flops()
+    assert real <= said["stages"][0]["operations_a_step"] <= 1.1 * real
 
 
 def test_the_report_says_what_the_figures_are(written: Path) -> None:

@@ -86,7 +86,9 @@ def test_a_sweep_measures_every_strength(server: Any) -> None:
     lines = said[0].splitlines() if isinstance(said, list | tuple) else said.splitlines()
     errors = {line.split()[2].rstrip(":"): line.split()[-1] for line in lines}
     assert set(errors) == {"0", "0.5", "1", "1.5", "2"}, lines
-    assert float(errors["1"]) < float(errors["0"]), "paths act"
+    # Without paths there may be nothing of the paths' colours that could be measured.
+    without = float("inf") if errors["0"] == "measured" else float(errors["0"])
+    assert float(errors["1"]) < min(without, 8), "paths act"
     node = next(k for k, v in prompt.items() if v["class_type"] == "SaveImage")
     (path,) = server.files(run)[node]
     with Image.open(path) as image:
