@@ -163,7 +163,7 @@ function createWidget(node, name) {
   let asked = false;
   const run = () => lastRun(node) ?? earlier ?? {};
   const remember = async () => {
-    if (asked || lastRun(node) || !isFed(node)) return;
+    if (asked || lastRun(node) || !isLinked(node, SHOWN)) return;
     asked = true;
     earlier = (await earlierRun(String(node.id))) ?? earlier;
     editor?.follow();
@@ -298,9 +298,9 @@ function lastRun(node) {
   return /** @type {any} */ (app).nodeOutputs?.[String(node.id)];
 }
 
-/** @param {LGraphNode} node */
-function isFed(node) {
-  return node.inputs.some((input) => input.link !== null && SHOWN.includes(input.name));
+/** Whether one of some inputs is linked. @param {LGraphNode} node @param {string[]} names */
+function isLinked(node, names) {
+  return node.inputs.some(({ name, link }) => link !== null && names.includes(name));
 }
 
 /**
@@ -328,8 +328,8 @@ function fitWidget(node) {
 /** The chooser is there beside a linked background; the editor's menu has it always. @param {LGraphNode} node */
 function showFit(node) {
   const chooser = fitWidget(node);
-  const hidden = !node.inputs.some(({ name, link }) => name === "background" && link !== null);
   if (!chooser) return;
+  const hidden = !isLinked(node, ["background"]);
   chooser.hidden = hidden;
   // What Nodes 2.0 shows is a state by the node's number, which an earlier node may have left.
   for (const options of [chooser.options, chooser._state?.options]) {

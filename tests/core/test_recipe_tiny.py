@@ -70,6 +70,15 @@ def test_clips_in_shards_are_those_that_were_drawn(shards: Path) -> None:
     assert torch.equal(read[CLIPS].frames, read[0].frames)
 
 
+def test_shards_are_of_whole_clips(tmp_path: Path) -> None:
+    config = tmp_path / "windows.yaml"
+    made = SMALL_TRAINING.replace("frames: 5", "frames: 9, window: 5")
+    config.write_text(made.format(output=tmp_path / "unused"))
+    command = ["clips", "convert", "spritebind", "--output", str(tmp_path / "clips")]
+    assert main([*command, "--clips", "1", "--config", str(config)]) == 0
+    assert ClipSet(tmp_path / "clips").record(0).frames == 9
+
+
 def test_h264_changes_the_frames_alone(tmp_path: Path) -> None:
     drawn, read = SpriteBind(SIZES, 0, "train")[0], RecordedSprites(written(tmp_path), SIZES)[0]
     assert torch.equal(read.region, drawn.region)

@@ -102,7 +102,7 @@ def _sources(arguments: argparse.Namespace) -> Iterable[Source]:
         if arguments.config is not None:
             from ..training.recipes.tiny import load_config
 
-            sizes = load_config(arguments.config).data
+            sizes = load_config(arguments.config).data.whole
         return readers(SpriteBind(sizes, seed, arguments.split), count, arguments.lossless)
     from ..data.converting import sources
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from tqdm import tqdm
 
 from ..data.spritebind import SpriteBind, SpriteBindConfig
-from ..data.spritebind.dataset import check_split
+from ..data.spritebind.dataset import SpriteSize, check_split
 from ..files import atomic_path, check_writable
 from ..pipeline import Tora2Pipeline
 from ..settings import Within, load
@@ -37,7 +37,7 @@ class EvaluationConfig:
     output: str
     model: str = "tiny"
     splits: tuple[str, ...] = ("heldout",)
-    sprites: Literal["small", "large"] = "small"
+    sprites: SpriteSize = "small"
     data_seed: Seed = 1
     seeds: tuple[Seed, ...] = (0, 1, 2)
     clips: Annotated[int, Within(1, 1_000_000)] = 256

@@ -309,23 +309,27 @@ export class Editor {
     this.store.set({ sizes: true });
   }
 
+  /**
+   * A panel that was made, laid over the stage.
+   * @template {{element: HTMLElement}} P
+   * @param {P} panel
+   */
+  laid(panel) {
+    this.body.append(panel.element);
+    return panel;
+  }
+
   openMotion() {
     this.camera?.close();
     void this.shelf.open();
-    if (!this.motion) {
-      this.motion = createMotion(this.store, this.t, this.shelf);
-      this.body.append(this.motion.element);
-    }
+    this.motion ??= this.laid(createMotion(this.store, this.t, this.shelf));
     this.motion.toggle();
     this.update();
   }
 
   openCamera() {
     this.motion?.close();
-    if (!this.camera) {
-      this.camera = createCamera(this.store, this.t);
-      this.body.append(this.camera.element);
-    }
+    this.camera ??= this.laid(createCamera(this.store, this.t));
     this.camera.toggle();
     this.update();
   }

@@ -25,6 +25,7 @@ _HUE_BINS = 12
 _MIN_HUE_GAP = 0.17
 MAX_ENTITIES, MAX_PICTURES = 3, 2
 _FEWEST_FRAMES = 5
+SpriteSize = Literal["small", "large"]
 # Radii as shares of the side, and the largest turn in radians.
 _LOOKS = {"small": ((0.12, 0.18), 0.25), "large": ((0.168, 0.176), 0.05)}
 
@@ -48,7 +49,7 @@ class SpriteBindConfig:
     min_entities: Annotated[int, Within(1, MAX_ENTITIES)] = 1
     max_entities: Annotated[int, Within(1, MAX_ENTITIES)] = MAX_ENTITIES
     sigma: Annotated[float, Within(0.1, 100)] = 6.0
-    sprites: Literal["small", "large"] = "small"
+    sprites: SpriteSize = "small"
     untold: Annotated[float, Within(0, 1)] = 0.1
     window: Annotated[int, Within(0, 257)] = 0
 
@@ -63,6 +64,11 @@ class SpriteBindConfig:
                 f"min_entities is {self.min_entities}, expected at most max_entities, "
                 f"which is {self.max_entities}"
             )
+
+    @property
+    def whole(self) -> "SpriteBindConfig":
+        """The same with all frames shown."""
+        return replace(self, window=0)
 
 
 @dataclass(frozen=True)

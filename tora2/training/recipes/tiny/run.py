@@ -216,8 +216,7 @@ def _autoencoder(config: TrainConfig, output: Path) -> PatchAutoencoder:
     if not (folder / "model.safetensors").exists():
         if given:
             raise ValueError(f"{given!r} holds no autoencoder")
-        whole = replace(config, data=replace(config.data, window=0))
-        data, _ = training_clips(whole)
+        data, _ = training_clips(replace(config, data=config.data.whole))
         with tqdm(total=config.autoencoder_training.steps, desc="autoencoder", unit="step") as bar:
 
             def show(step: int, error: float) -> None:
@@ -228,7 +227,7 @@ def _autoencoder(config: TrainConfig, output: Path) -> PatchAutoencoder:
                 config.autoencoder, config.autoencoder_training, data, config.seed, show
             )
         save_module(vae, folder, torch.float32)
-        psnr = reconstruction_psnr(vae, SpriteBind(whole.data, config.seed, "heldout"), 16)
+        psnr = reconstruction_psnr(vae, SpriteBind(config.data.whole, config.seed, "heldout"), 16)
         bar.write(f"autoencoder: {psnr:.1f} dB on held-out clips")
     vae = load_module(PatchAutoencoder, type(config.autoencoder), folder)
     if vae.config.latent_channels != COGVIDEOX.channels:
