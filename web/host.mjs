@@ -331,8 +331,9 @@ function showFit(node) {
   if (!chooser) return;
   const hidden = !isLinked(node, ["background"]);
   chooser.hidden = hidden;
-  // What Nodes 2.0 shows is a state by the node's number, which an earlier node may have left.
-  for (const options of [chooser.options, chooser._state?.options]) {
+  // What Nodes 2.0 shows is a state by the node's number, which an earlier node may have left. It
+  // comes first: mostly it watches the very same options, and sees no change once they have it.
+  for (const options of [chooser._state?.options, chooser.options]) {
     if (options) options.hidden = hidden;
   }
 }
