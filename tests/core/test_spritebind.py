@@ -1,6 +1,7 @@
 """SpriteBind: deterministic, leak-free, and what it says is what it draws."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 import torch
@@ -92,6 +93,27 @@ def test_large_sprites_leave_neither_size_nor_turn_to_chance() -> None:
     assert all(abs(sprite.rotation) <= 0.05 for sprite in large)
     assert all(0.12 <= sprite.radius / 96 <= 0.18 for sprite in small)
     assert max(abs(sprite.rotation) for sprite in small) > 0.2
+
+
+def test_sprites_are_slow_and_keep_apart_where_they_are_to() -> None:
+    def least_and_most(config: SpriteBindConfig, split: str) -> tuple[float, float]:
+        """The nearest that two sprites come, and the farthest way in a frame; pixels."""
+        gaps, ways = [], []
+        for index in range(40):
+            centers = SpriteBind(config, 0, split)[index].centers
+            ways.append(centers.diff(dim=1).norm(dim=-1).max())
+            for one, other in combinations(centers, 2):
+                gaps.append((one - other).norm(dim=-1).min())
+        return float(min(gaps)), float(max(ways))
+
+    kept = SpriteBindConfig(sprites="large", meeting=0, fastest=0.06)
+    near, fast = least_and_most(kept, "train")
+    assert near >= 1.45 * 0.168 * 96 and 0.04 * 96 < fast <= 0.06 * 96
+    near, fast = least_and_most(replace(kept, fastest=0), "train")
+    assert near >= 1.45 * 0.168 * 96 and fast > 0.1 * 96
+    near, fast = least_and_most(replace(kept, meeting=1), "train")
+    assert near < 10 and fast <= 0.06 * 96
+    assert least_and_most(kept, "hard")[0] < 10
 
 
 def test_no_path_is_kept_back_where_none_is_to_be() -> None:

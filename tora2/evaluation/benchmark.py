@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from tqdm import tqdm
 
 from ..data.spritebind import SpriteBind, SpriteBindConfig
-from ..data.spritebind.dataset import SpriteSize, check_split
+from ..data.spritebind.config import SpriteSize
+from ..data.spritebind.dataset import check_split
 from ..files import atomic_path, check_writable
 from ..pipeline import Tora2Pipeline
 from ..settings import Within, load
@@ -27,7 +28,7 @@ class EvaluationConfig:
         model: "tiny" or a folder.
         output: JSON file of the figures.
         splits: splits of SpriteBind.
-        sprites: size of SpriteBind's sprites, that of the model's training.
+        sprites, meeting, fastest: of SpriteBind's clips, those of the model's training.
         data_seed: seed of the clips; training used 0, so another one gives other clips of a split.
         seeds: seeds of the sampling noise.
         clips: clips of each split.
@@ -38,6 +39,8 @@ class EvaluationConfig:
     model: str = "tiny"
     splits: tuple[str, ...] = ("heldout",)
     sprites: SpriteSize = "small"
+    meeting: Annotated[float, Within(0, 1)] = 1.0
+    fastest: Annotated[float, Within(0, 10)] = 0.0
     data_seed: Seed = 1
     seeds: tuple[Seed, ...] = (0, 1, 2)
     clips: Annotated[int, Within(1, 1_000_000)] = 256
@@ -67,6 +70,8 @@ def run_evaluation(path: Path | str) -> dict[str, Any]:
         frames=pipeline.info.frames,
         sigma=pipeline.info.sigma,
         sprites=config.sprites,
+        meeting=config.meeting,
+        fastest=config.fastest,
     )
     figures: dict[str, Any] = {"settings": vars(config)}
     for split in config.splits:

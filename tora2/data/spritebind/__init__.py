@@ -2,7 +2,8 @@
 docs/method.md, Bundled model.
 """
 
-from .dataset import MAX_ENTITIES, Clip, SpriteBind, SpriteBindConfig, is_heldout
+from .config import MAX_ENTITIES, SpriteBindConfig
+from .dataset import Clip, SpriteBind, is_heldout
 from .sprites import BACKGROUNDS, SHAPES, Sprite, paint, saturated
 
 __all__ = [

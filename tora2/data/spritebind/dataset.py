@@ -7,7 +7,6 @@ clip `i` of a split depends on the seed, the split and `i` alone.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -15,60 +14,16 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...fields import show
-from ...geometry import COGVIDEOX
-from ...settings import Within
-from ...trajectory import Tracks, parse, sample
+from ...trajectory import Tracks
+from .config import MAX_PICTURES, SpriteBindConfig
+from .paths import draw_tracks
 from .sprites import BACKGROUNDS, SHAPES, TEXTURES, Sprite, background, paint, saturated
 
 SPLITS = ("train", "heldout", "hard")
 _HUE_BINS = 12
 _MIN_HUE_GAP = 0.17
-MAX_ENTITIES, MAX_PICTURES = 3, 2
-_FEWEST_FRAMES = 5
-SpriteSize = Literal["small", "large"]
 # Radii as shares of the side, and the largest turn in radians.
 _LOOKS = {"small": ((0.12, 0.18), 0.25), "large": ((0.168, 0.176), 0.05)}
-
-
-@dataclass(frozen=True)
-class SpriteBindConfig:
-    """Size of the clips, their sprites and pictures; `sigma` is the flow map's Gaussian, pixels.
-
-    Attributes:
-        sprites: `small` ones differ in size and turn, which nothing tells. `large` ones are two
-            tokens across, so that a shape is not all within one, of one size and upright: words,
-            pictures and paths say what there is to see.
-        untold: share of the training clips' sprites whose path is not told.
-        window: frames that are shown of each clip, from anywhere in it; 0: all. Shapes and textures
-            are learned from short clips at a third of the cost of drawing and training.
-    """
-
-    size: Annotated[int, Within(16, 1024)] = 96
-    frames: Annotated[int, Within(_FEWEST_FRAMES, 257)] = 17
-    picture: Annotated[int, Within(16, 512)] = 64
-    min_entities: Annotated[int, Within(1, MAX_ENTITIES)] = 1
-    max_entities: Annotated[int, Within(1, MAX_ENTITIES)] = MAX_ENTITIES
-    sigma: Annotated[float, Within(0.1, 100)] = 6.0
-    sprites: SpriteSize = "small"
-    untold: Annotated[float, Within(0, 1)] = 0.1
-    window: Annotated[int, Within(0, 257)] = 0
-
-    def __post_init__(self) -> None:
-        COGVIDEOX.check_video(self.frames, self.size, self.size, "a clip")
-        if self.window:
-            COGVIDEOX.check_video(self.window, self.size, self.size, "a window")
-        if self.window > self.frames:
-            raise ValueError(f"window is {self.window}, expected at most {self.frames} frames")
-        if self.min_entities > self.max_entities:
-            raise ValueError(
-                f"min_entities is {self.min_entities}, expected at most max_entities, "
-                f"which is {self.max_entities}"
-            )
-
-    @property
-    def whole(self) -> "SpriteBindConfig":
-        """The same with all frames shown."""
-        return replace(self, window=0)
 
 
 @dataclass(frozen=True)
@@ -180,34 +135,11 @@ class SpriteBind(Dataset[Clip]):
     def _motion(
         self, rng: np.random.Generator, sprites: tuple[Sprite, ...]
     ) -> tuple[Tensor, Tracks]:
-        config = self.config
-        count = len(sprites)
-        hard = self.split == "hard"
-        order = rng.permutation(count)
-        entities = [
-            {"id": f"e{i}", "name": s.shape, "color": "#000000"} for i, s in enumerate(sprites)
-        ]
-        starts = _apart(rng, count)
-        paths = {
-            int(i): _crossing(rng, slot) if hard else _path(rng, starts[int(i)], config.frames)
-            for slot, i in enumerate(order)
-        }
-        document = parse(
-            {
-                "version": 1,
-                "width": config.size,
-                "height": config.size,
-                "frames": config.frames,
-                "fps": 8,
-                "entities": entities,
-                "tracks": [{"id": f"t{i}", "entity": f"e{i}", **paths[int(i)]} for i in order],
-            }
-        )
-        tracks = sample(document)
-        by_entity = torch.argsort(tracks.entity)
-        centers = tracks.points[by_entity]
-        untold = config.untold if self.split == "train" else 0.0
-        told = torch.from_numpy(rng.random(count) >= untold)
+        names, radii = [s.shape for s in sprites], [s.radius for s in sprites]
+        tracks = draw_tracks(rng, self.config, names, radii, crossing=self.split == "hard")
+        centers = tracks.points[torch.argsort(tracks.entity)]
+        untold = self.config.untold if self.split == "train" else 0.0
+        told = torch.from_numpy(rng.random(len(sprites)) >= untold)
         return centers, replace(
             tracks,
             points=tracks.points[told],
@@ -229,48 +161,6 @@ def _window(
         visible=tracks.visible[:, shown],
         scale=tracks.scale[:, shown],
     )
-
-
-def _apart(rng: np.random.Generator, count: int) -> list[tuple[float, float]]:
-    places: list[tuple[float, float]] = []
-    while len(places) < count:
-        x, y = rng.uniform(0.12, 0.88, 2)
-        if all((x - a) ** 2 + (y - b) ** 2 > 0.07 for a, b in places):
-            places.append((float(x), float(y)))
-    return places
-
-
-def _path(rng: np.random.Generator, start: tuple[float, float], frames: int) -> dict[str, object]:
-    """A random track of the document: anchor, line, curve, bounce, late start, off the frame."""
-    kind = rng.choice(["anchor", "line", "curve", "wander"], p=[0.08, 0.37, 0.4, 0.15])
-    inner = {"anchor": 0, "line": 1, "curve": 2, "wander": 4}[str(kind)]
-    low, high = (-0.12, 1.12) if rng.random() < 0.1 else (0.1, 0.9)
-    points = [start]
-    for _ in range(inner):
-        while True:
-            x, y = rng.uniform(low, high, 2)
-            if (x - points[-1][0]) ** 2 + (y - points[-1][1]) ** 2 > 0.04:
-                break
-        points.append((float(x), float(y)))
-    last = frames - 1
-    late = inner and rng.random() < 0.12
-    return {
-        "curve": "linear" if rng.random() < 0.3 else "spline",
-        "points": [{"x": x, "y": y} for x, y in points],
-        "start": int(rng.integers(0, last // 2)) if late else 0,
-        "end": int(rng.integers(last // 2 + 2, last + 1)) if late else last,
-        "easing": str(rng.choice(["linear", "in", "out", "in-out"], p=[0.55, 0.15, 0.15, 0.15])),
-    }
-
-
-def _crossing(rng: np.random.Generator, slot: int) -> dict[str, object]:
-    angle = (slot + rng.uniform(-0.2, 0.2)) * 2 * np.pi / 3
-    reach = rng.uniform(0.3, 0.38)
-    dx, dy = reach * np.cos(angle), reach * np.sin(angle)
-    side = rng.uniform(0.05, 0.12)
-    middle = (0.5 - side * np.sin(angle), 0.5 + side * np.cos(angle))
-    points = [(0.5 + dx, 0.5 + dy), middle, (0.5 - dx, 0.5 - dy)]
-    return {"points": [{"x": float(x), "y": float(y)} for x, y in points]}
 
 
 def _compose(

@@ -15,7 +15,8 @@ from ...text import token_ids
 from ...trajectory.flow import flow_map, flow_rgb
 from ..clips import ClipBatch
 from ..workers import in_lists
-from .dataset import MAX_ENTITIES, MAX_PICTURES, Clip
+from .config import MAX_ENTITIES, MAX_PICTURES
+from .dataset import Clip
 from .sprites import SHAPES
 
 _GROUP = 16

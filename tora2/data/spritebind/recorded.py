@@ -17,7 +17,8 @@ from ..clipset import ClipSet
 from ..drawing import Tolerance
 from ..masks import decode_mask
 from ..record import ClipRecord
-from .dataset import MAX_ENTITIES, MAX_PICTURES, Clip, SpriteBindConfig
+from .config import MAX_ENTITIES, MAX_PICTURES, SpriteBindConfig
+from .dataset import Clip
 from .sprites import SHAPES
 
 
