@@ -292,6 +292,28 @@ def test_an_arm_that_was_measured_is_read_and_not_built_again(
     assert "another configuration" in refused(capsys, path, "ablation")
 
 
+def test_arms_side_by_side_give_the_table_of_arms_one_by_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def table(output: str, at_once: int) -> str:
+        path = tmp_path / f"{output}.yaml"
+        path.write_text(
+            f"{{base: c.yaml, output: {tmp_path / output}, splits: [heldout], clips: 2, steps: 2, "
+            f"at_once: {at_once}, changes: {{pool_from: {tmp_path / output}.pt, "
+            f"autoencoder_from: {tmp_path / 'run' / 'vae'}}}, "
+            "arms: {a: {}, b: {adapter: {binder: none}}, c: {adapter: {extractor: dino}}}}"
+        )
+        assert main(["ablation", str(path)]) == 0
+        return (tmp_path / output / "table.md").read_text()
+
+    run(write(tmp_path))
+    assert table("together", 2) == table("alone", 1)
+    (tmp_path / "together" / "b-0" / "measured.json").unlink()
+    for weights in (tmp_path / "together" / "b-0" / "checkpoints").rglob("*.safetensors"):
+        weights.write_bytes(b"")
+    assert "b-0" in refused(capsys, tmp_path / "together.yaml", "ablation")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

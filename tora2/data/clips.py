@@ -47,6 +47,13 @@ class ClipBatch:
     def __getitem__(self, rows: Tensor) -> ClipBatch:
         return self._each(lambda name, value: value if name == _SHARED else value[rows])
 
+    @property
+    def told(self) -> Tensor:
+        """[B] bool, clips that have entities, each with a picture and a track."""
+        pictured = self.picture_mask.any(-1)
+        present = (self.words >= 0) | pictured | self.track_mask
+        return (~present | (pictured & self.track_mask)).all(1) & present.any(1)
+
     def to(self, device: torch.device) -> ClipBatch:
         """The same clips on a device."""
         return self._each(lambda _, value: value.to(device))

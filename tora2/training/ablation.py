@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
+
+import torch
 
 from ..checkpoints.module_folder import read_json, write_json
 from ..data.spritebind import SpriteBind
@@ -19,11 +24,12 @@ from ..pipeline import Tora2Pipeline
 from ..settings import Within, changed, load
 from .curves import check_plotting
 from .folder import held, run_folder
-from .recipes.tiny import TrainConfig, check, load_config, train
+from .recipes.tiny import TrainConfig, check, draw_pool, load_config, train
 
 log = logging.getLogger(__name__)
 
-Row = tuple[str, int, dict[str, BindingReport]]
+Reports = dict[str, BindingReport]
+Row = tuple[str, int, Reports]
 MEASURED = "measured.json"
 _NAME = 100
 _COLUMNS = (
@@ -45,6 +51,7 @@ class AblationConfig:
         changes: what all arms change of the base.
         seeds: training seeds.
         clips: clips of each split that are measured; `steps` denoising steps.
+        at_once: arms that are trained side by side, each in a process with its share of the cores.
     """
 
     base: str
@@ -56,6 +63,7 @@ class AblationConfig:
     splits: tuple[str, ...] = ("heldout", "hard")
     clips: Annotated[int, Within(1, 1_000_000)] = 64
     steps: Annotated[int, Within(1, 1000)] = 20
+    at_once: Annotated[int, Within(1, 1024)] = 1
 
     def __post_init__(self) -> None:
         for split in self.splits:
@@ -105,21 +113,47 @@ def run_ablation(path: Path | str) -> Path:
     base = changed(load_config(path.parent / config.base), config.changes)
     arms = config.trainings(base)
     check_plotting()
-    rows: list[Row] = []
     with held(config.output) as output:
         table = output / "table.md"
-        for name, arm in arms.items():
-            for seed in config.seeds:
-                log.info("arm %s, seed %d", name, seed)
-                arm = replace(arm, output=str(output / f"{name}-{seed}"), seed=seed)
-                rows.append((name, seed, _measured(config, arm)))
-                with atomic_path(table) as temporary:
-                    temporary.write_text(_page(config, base, rows), encoding="utf-8")
-                _draw(config, rows, output / "figure.png")
+        names = [(name, seed) for name in arms for seed in config.seeds]
+        runs = [
+            replace(arms[name], output=str(output / f"{name}-{seed}"), seed=seed)
+            for name, seed in names
+        ]
+        known: dict[int, Reports] = {}
+        for index, reports in _all_measured(config, runs):
+            log.info("arm %s, seed %d: measured", *names[index])
+            known[index] = reports
+            rows = [(*names[i], known[i]) for i in sorted(known)]
+            with atomic_path(table) as temporary:
+                temporary.write_text(_page(config, base, rows), encoding="utf-8")
+            _draw(config, rows, output / "figure.png")
     return table
 
 
-def _measured(config: AblationConfig, arm: TrainConfig) -> dict[str, BindingReport]:
+def _all_measured(
+    config: AblationConfig, runs: Sequence[TrainConfig]
+) -> Iterator[tuple[int, Reports]]:
+    """The reports of every run with its index, as they come."""
+    if config.at_once == 1:
+        yield from ((index, _measured(config, run)) for index, run in enumerate(runs))
+        return
+    draw_pool(runs[0])
+    threads = max(1, (os.cpu_count() or 1) // config.at_once)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(config.at_once, spawn, torch.set_num_threads, (threads,)) as pool:
+        indices = {pool.submit(_measured, config, run): i for i, run in enumerate(runs)}
+        try:
+            for future in as_completed(indices):
+                yield indices[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()  # a training leaves a checkpoint first
+            raise
+
+
+def _measured(config: AblationConfig, arm: TrainConfig) -> Reports:
     """The reports of an arm by split: as they were written earlier, or trained and measured now."""
     settings = {"clips": config.clips, "steps": config.steps, "splits": list(config.splits)}
     kept = Path(arm.output) / MEASURED

@@ -16,6 +16,8 @@ from ...settings import Within
 from ..distributed import World
 
 Weight = Annotated[float, Within(0, 1e6)]
+# Of signal to noise, above which a guess's error would be too much of what is to be predicted.
+_CLEAREST = 1.5
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,16 @@ class DenoisingSettings:
         region_weight: λ of the loss weight 1 + λ on latent cells that an entity touches.
         timestep_shift: above 1, noisier steps are drawn more often, where words, pictures and paths
             say what noise hides: u of the schedule becomes su / (1 + (s - 1)u).
+        own_guesses: share of the batches in which clips that are told whole are noised from what the
+            model guesses at pure noise, in place of the clip that it is still to predict. Sampling
+            shows it such latents and no others; a model that never saw any takes its own errors for
+            what was asked of it and draws them.
         contrastive_weight: λ of Eq. 7; `temperature` τ and `reduction` as in `contrastive_loss`.
     """
 
     region_weight: Weight = 4.0
     timestep_shift: Annotated[float, Within(0.01, 100)] = 1.0
+    own_guesses: Annotated[float, Within(0, 1)] = 0.0
     contrastive_weight: Weight = 0.2
     temperature: Annotated[float, Within(1e-6, 1e6)] = 0.07
     reduction: Literal["mean", "sum"] = "mean"
@@ -46,6 +53,8 @@ class Prepared:
         conditioning: of their entities and tracks; None for none at all.
         region: [B, 1, T, h, w] bool, latent cells that an entity touches, or None.
         image: [B, C, T, h, w] latents that stand beside the noisy ones (a first frame), or None.
+        told: [B] bool, clips of which the conditions say all that there is to see; None for none.
+            What is left to chance has to come out of the noise, and a guess is a blur of it.
     """
 
     latents: Tensor
@@ -53,6 +62,7 @@ class Prepared:
     conditioning: Tora2Conditioning | None
     region: Tensor | None = None
     image: Tensor | None = None
+    told: Tensor | None = None
 
 
 class Denoising:
@@ -86,16 +96,14 @@ class Denoising:
         clips = self.prepare(batch, generator)
         clean = clips.latents.float()
         timestep, noise = self._drawn(clean, generator)
+        if clips.told is not None and self._guesses(generator):
+            noise = noise + self._own_error(clips, noise, timestep)
         noisy, target = self.backbone.noised(clean, noise, timestep)
-        if clips.image is not None:
-            noisy = torch.cat([noisy, clips.image.to(noisy.dtype)], dim=1)
         if self.world.size > 1:
             # Processes gather a frozen block together in the backward pass, which therefore has to
             # reach every block, also where nothing conditions a process's clips.
             noisy.requires_grad_()
-        predicted = self.backbone.predict(
-            self.transformer, noisy, timestep, clips.context, clips.conditioning
-        )
+        predicted = self._predicted(clips, noisy, timestep)
         weight = None
         if clips.region is not None:
             weight = 1 + self.settings.region_weight * clips.region.float()
@@ -110,6 +118,42 @@ class Denoising:
             measures["contrastive"] = contrast.item()
             measures["matching"] = matching_accuracy(p, m, clip)
         return loss, measures
+
+    def _predicted(self, clips: Prepared, noisy: Tensor, timestep: Tensor) -> Tensor:
+        if clips.image is not None:
+            noisy = torch.cat([noisy, clips.image.to(noisy.dtype)], dim=1)
+        return self.backbone.predict(
+            self.transformer, noisy, timestep, clips.context, clips.conditioning
+        )
+
+    def _guesses(self, generator: torch.Generator) -> bool:
+        """Whether this batch is one of the model's own guesses."""
+        share = self.settings.own_guesses
+        return share > 0 and float(torch.rand((), generator=generator)) < share
+
+    @torch.no_grad()
+    def _own_error(self, clips: Prepared, noise: Tensor, timestep: Tensor) -> Tensor:
+        """What noise is to have added for `noised` clips to be the noised guess of the model.
+
+        Returns:
+            [B, C, T, h, w]; zero for clips that are not told whole, or that are hardly noised.
+        """
+        assert clips.told is not None
+        clean = clips.latents.float()
+        last = torch.full_like(timestep, self.backbone.timesteps - 1)
+        signal, amount, of_clean, of_noise = self._shares(last)
+        predicted = self._predicted(clips, noise, last).float()
+        guess = (amount * predicted - of_noise * noise) / (amount * of_clean - of_noise * signal)
+        signal, amount, _, _ = self._shares(timestep)
+        kept = clips.told.view(-1, 1, 1, 1, 1) & (signal <= _CLEAREST * amount)
+        return torch.where(kept, signal / amount * (guess - clean), 0.0)
+
+    def _shares(self, timestep: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Shares [B, 1, 1, 1, 1] of the clip and of noise in noisy latents, and in the target."""
+        one = torch.ones(len(timestep), 1, 1, 1, 1, device=timestep.device)
+        signal, of_clean = self.backbone.noised(one, 0 * one, timestep)
+        amount, of_noise = self.backbone.noised(0 * one, one, timestep)
+        return signal, amount, of_clean, of_noise
 
     def _drawn(self, clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Timesteps [B] and noise like `clean`: this process's share of what is drawn for all."""

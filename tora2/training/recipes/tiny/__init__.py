@@ -8,13 +8,14 @@ from .model import (
     make_transformer,
     new_pipeline,
 )
-from .run import check, make_loop, run, train
+from .run import check, draw_pool, make_loop, run, train
 
 __all__ = [
     "TrainConfig",
     "TransformerShape",
     "adapter_config",
     "check",
+    "draw_pool",
     "load_config",
     "make_adapter",
     "make_loop",

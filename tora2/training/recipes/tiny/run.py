@@ -97,6 +97,16 @@ def check(config: TrainConfig) -> None:
         training_clips(config)
 
 
+def draw_pool(config: TrainConfig) -> None:
+    """Draw and encode the clips of `pool_from` where there are none yet, for runs that share them.
+
+    Nothing is done for a pool of a run's own, or one that grows.
+    """
+    if config.pool_from and not config.pool_growth:
+        output = Path(config.output)
+        _pool(config, output, new_pipeline(config, _autoencoder(config, output)))
+
+
 def make_loop(
     config: TrainConfig, pipeline: Tora2Pipeline, pool: Draw, folder: Path, alone: World
 ) -> Loop:
@@ -122,7 +132,8 @@ def make_loop(
         clips = batch.to(device)
         context = encode_prompts(pipeline.text_encoder, clips.captions)
         made = condition_clips(clips, pipeline.adapter, pipeline.text_encoder, encoder)
-        return Prepared(clips.latents, context, made, clips.region)
+        told = clips.told & (clips.captions != empty.to(device)).any(1)
+        return Prepared(clips.latents, context, made, clips.region, told=told)
 
     objective = Denoising(
         pipeline.transformer,
