@@ -20,10 +20,13 @@ from tora2.data.clipset import ClipSet
 from tora2.data.converters.spritebind import readers
 from tora2.data.record import parse_record
 from tora2.data.spritebind import Clip, SpriteBind, SpriteBindConfig
+from tora2.data.spritebind.encoding import encode_clips
 from tora2.data.spritebind.recorded import RecordedSprites, recorded_clip
+from tora2.data.spritebind.vocabulary import make_tokenizer
+from tora2.models.autoencoder import PatchAutoencoder, PatchAutoencoderConfig
 from tora2.training.distributed import World
 from tora2.training.loop import Loop
-from tora2.training.objectives.denoising import Denoising, DenoisingSettings
+from tora2.training.objectives.denoising import Denoising, DenoisingSettings, Prepared
 from tora2.training.recipes.tiny import TransformerShape, make_transformer, run
 
 CLIPS = 8
@@ -247,3 +250,53 @@ def test_a_shift_draws_noisier_steps_more_often() -> None:
     assert 0 <= drawn(3.0).min() and drawn(3.0).max() <= 999
     # The integral of 3u / (1 + 2u) is 0.676.
     assert drawn(3.0).double().mean() == pytest.approx(676, abs=12)
+
+
+def test_told_clips_are_noised_from_the_guess_and_are_still_what_is_to_be_predicted() -> None:
+    """A model that guesses nonsense at pure noise, and then knows the clip."""
+    transformer = make_transformer(TransformerShape(layers=1))
+    backbone = backbone_of(transformer)
+    generator = torch.Generator().manual_seed(0)
+    clean, nonsense = torch.randn(2, 3, 16, 2, 4, 4, generator=generator)
+    told = torch.tensor([True, False, True])
+    prepared = Prepared(clean, torch.zeros(3, 1, 128), None, told=told)
+    world = World(torch.device("cpu"))
+    objective = Denoising(
+        transformer, lambda *_: prepared, DenoisingSettings(own_guesses=1.0), world, 1
+    )
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def knows(clips: Prepared, noisy: Tensor, timestep: Tensor) -> Tensor:
+        seen.append((noisy, timestep))
+        signal, noise, _, _ = objective._shares(timestep)
+        at = nonsense if len(seen) == 1 else clean
+        return (signal * noisy - at) / noise
+
+    objective._predicted = knows  # type: ignore[method-assign]
+    objective._drawn = lambda *_: (torch.tensor([700, 700, 20]), noise)  # type: ignore[method-assign]
+    noise = torch.randn(clean.shape, generator=generator)
+    loss, _ = objective(None, torch.Generator().manual_seed(1))
+    (first, last), (noisy, timestep) = seen
+    assert torch.equal(first, noise) and last.tolist() == [999] * 3
+    for clip, shown in enumerate((nonsense, clean, clean)):  # the third is hardly noised
+        expected, _ = backbone.noised(shown, noise, timestep)
+        assert torch.allclose(noisy[clip], expected[clip], atol=1e-4)
+    assert loss < 1e-8
+
+
+def test_clips_are_told_whose_entities_all_have_a_picture_and_a_track() -> None:
+    clips = SpriteBind(replace(SIZES, untold=0.5), 0)
+    vae = PatchAutoencoder(PatchAutoencoderConfig(width=8, layers=1))
+    drawn = [
+        (clip, torch.zeros(5, 3, 32, 32, dtype=torch.uint8))
+        for clip in map(clips.__getitem__, range(24))
+    ]
+    batch = encode_clips(drawn, vae, make_tokenizer(24), 24)
+    all_told = [len(clip.tracks.entity) == len(clip.sprites) for clip, _ in drawn]
+    assert batch.told.tolist() == all_told and 0 < sum(all_told) < 24
+    nothing = torch.zeros_like(batch.track_mask)
+    bare = replace(
+        batch, words=nothing.long() - 1, picture_mask=nothing[..., None], track_mask=nothing
+    )
+    assert not bare.told.any()
+    assert not replace(batch, picture_mask=nothing[..., None]).told.any()
