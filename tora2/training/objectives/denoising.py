@@ -97,7 +97,7 @@ class Denoising:
         clean = clips.latents.float()
         timestep, noise = self._drawn(clean, generator)
         if clips.told is not None and self._guesses(generator):
-            noise = noise + self._own_error(clips, noise, timestep)
+            noise = noise + self._own_error(clips, noise, timestep, generator)
         noisy, target = self.backbone.noised(clean, noise, timestep)
         if self.world.size > 1:
             # Processes gather a frozen block together in the backward pass, which therefore has to
@@ -132,8 +132,12 @@ class Denoising:
         return share > 0 and float(torch.rand((), generator=generator)) < share
 
     @torch.no_grad()
-    def _own_error(self, clips: Prepared, noise: Tensor, timestep: Tensor) -> Tensor:
+    def _own_error(
+        self, clips: Prepared, noise: Tensor, timestep: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """What noise is to have added for `noised` clips to be the noised guess of the model.
+
+        The guess is that at pure noise or, as often, one made on the way from there.
 
         Returns:
             [B, C, T, h, w]; zero for clips that are not told whole, or that are hardly noised.
@@ -141,12 +145,21 @@ class Denoising:
         assert clips.told is not None
         clean = clips.latents.float()
         last = torch.full_like(timestep, self.backbone.timesteps - 1)
-        signal, amount, of_clean, of_noise = self._shares(last)
-        predicted = self._predicted(clips, noise, last).float()
-        guess = (amount * predicted - of_noise * noise) / (amount * of_clean - of_noise * signal)
+        guess = self._guess(clips, noise, last)
+        if float(torch.rand((), generator=generator)) < 0.5:
+            way = torch.rand(len(timestep), generator=generator).to(timestep.device)
+            between = (timestep + way * (last - timestep)).long()
+            signal, amount, _, _ = self._shares(between)
+            guess = self._guess(clips, signal * guess + amount * noise, between)
         signal, amount, _, _ = self._shares(timestep)
         kept = clips.told.view(-1, 1, 1, 1, 1) & (signal <= _CLEAREST * amount)
         return torch.where(kept, signal / amount * (guess - clean), 0.0)
+
+    def _guess(self, clips: Prepared, noisy: Tensor, timestep: Tensor) -> Tensor:
+        """The clips that the model sees in noisy latents."""
+        signal, amount, of_clean, of_noise = self._shares(timestep)
+        predicted = self._predicted(clips, noisy, timestep).float()
+        return (amount * predicted - of_noise * noisy) / (amount * of_clean - of_noise * signal)
 
     def _shares(self, timestep: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Shares [B, 1, 1, 1, 1] of the clip and of noise in noisy latents, and in the target."""
