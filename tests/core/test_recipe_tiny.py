@@ -252,8 +252,11 @@ def test_a_shift_draws_noisier_steps_more_often() -> None:
     assert drawn(3.0).double().mean() == pytest.approx(676, abs=12)
 
 
-def test_told_clips_are_noised_from_the_guess_and_are_still_what_is_to_be_predicted() -> None:
-    """A model that guesses nonsense at pure noise, and then knows the clip."""
+@pytest.mark.parametrize("seed", [0, 1])
+def test_told_clips_are_noised_from_the_guess_and_are_still_what_is_to_be_predicted(
+    seed: int,
+) -> None:
+    """A model that guesses nonsense while nothing is learned, and then knows the clip."""
     transformer = make_transformer(TransformerShape(layers=1))
     backbone = backbone_of(transformer)
     generator = torch.Generator().manual_seed(0)
@@ -269,14 +272,16 @@ def test_told_clips_are_noised_from_the_guess_and_are_still_what_is_to_be_predic
     def knows(clips: Prepared, noisy: Tensor, timestep: Tensor) -> Tensor:
         seen.append((noisy, timestep))
         signal, noise, _, _ = objective._shares(timestep)
-        at = nonsense if len(seen) == 1 else clean
+        at = clean if torch.is_grad_enabled() else nonsense
         return (signal * noisy - at) / noise
 
     objective._predicted = knows  # type: ignore[method-assign]
     objective._drawn = lambda *_: (torch.tensor([700, 700, 20]), noise)  # type: ignore[method-assign]
     noise = torch.randn(clean.shape, generator=generator)
-    loss, _ = objective(None, torch.Generator().manual_seed(1))
-    (first, last), (noisy, timestep) = seen
+    loss, _ = objective(None, torch.Generator().manual_seed(seed))
+    (first, last), *between, (noisy, timestep) = seen
+    assert len(between) == seed  # of which the generator draws a guess on the way, or none
+    assert all(((at >= timestep) & (at < 999)).all() for _, at in between)
     assert torch.equal(first, noise) and last.tolist() == [999] * 3
     for clip, shown in enumerate((nonsense, clean, clean)):  # the third is hardly noised
         expected, _ = backbone.noised(shown, noise, timestep)
