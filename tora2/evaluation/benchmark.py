@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tqdm import tqdm
 
@@ -32,7 +32,7 @@ class EvaluationConfig:
         data_seed: seed of the clips; training used 0, so another one gives other clips of a split.
         seeds: seeds of the sampling noise.
         clips: clips of each split.
-        steps, guidance: of the sampling.
+        steps, guidance, scheduler: of the sampling.
     """
 
     output: str
@@ -46,6 +46,7 @@ class EvaluationConfig:
     clips: Annotated[int, Within(1, 1_000_000)] = 256
     steps: Annotated[int, Within(1, 1000)] = 20
     guidance: Annotated[float, Within(0, 100)] = 1.0
+    scheduler: Literal["dpm", "ddim"] = "dpm"
 
     def __post_init__(self) -> None:
         for split in self.splits:
@@ -83,6 +84,7 @@ def run_evaluation(path: Path | str) -> dict[str, Any]:
                 config.seeds,
                 config.steps,
                 config.guidance,
+                scheduler=config.scheduler,
                 progress=lambda done, total, bar=bar: bar.update(done - bar.n),  # type: ignore[misc]
             )
         figures[split] = report.to_dict()

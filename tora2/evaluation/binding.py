@@ -68,6 +68,7 @@ def evaluate_binding(
     guidance: float = 1.0,
     batch: int = 16,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    scheduler: str = "dpm",
 ) -> BindingReport:
     """Sample clips with all their pictures, words and tracks, and measure where colours went."""
     totals: list[tuple[Tensor, Tensor, Tensor, bool]] = []
@@ -76,7 +77,7 @@ def evaluate_binding(
     for group in rendered(data, data.config.sigma, clips):
         encoded = encode_clips(group, pipeline.vae, pipeline.tokenizer, pipeline.info.text_tokens)
         for seed in seeds:
-            videos = sample_clips(pipeline, encoded, steps, guidance, seed)
+            videos = sample_clips(pipeline, encoded, steps, guidance, seed, scheduler)
             for (clip, _), video in zip(group, videos, strict=True):
                 totals.append(_measure(video, clip))
                 looks.append(_look(video, clip))
@@ -114,7 +115,12 @@ def _standard_error(values: Sequence[Tensor]) -> float:
 
 
 def sample_clips(
-    pipeline: Tora2Pipeline, clips: ClipBatch, steps: int, guidance: float, seed: int
+    pipeline: Tora2Pipeline,
+    clips: ClipBatch,
+    steps: int,
+    guidance: float,
+    seed: int,
+    scheduler: str = "dpm",
 ) -> Tensor:
     """Videos [B, T, H, W, 3] in [0, 1] of encoded clips with all their conditions.
 
@@ -134,7 +140,7 @@ def sample_clips(
     with torch.autocast(pipeline.device.type, torch.bfloat16):
         latents = sample_latents(
             pipeline.transformer,
-            make_scheduler("dpm"),
+            make_scheduler(scheduler),
             noise,
             context,
             negative,

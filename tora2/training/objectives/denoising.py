@@ -28,8 +28,8 @@ class DenoisingSettings:
         region_weight: λ of the loss weight 1 + λ on latent cells that an entity touches.
         timestep_shift: above 1, noisier steps are drawn more often, where words, pictures and paths
             say what noise hides: u of the schedule becomes su / (1 + (s - 1)u).
-        own_guesses: share of the batches in which clips that are told whole are noised from what the
-            model guesses at pure noise, in place of the clip that it is still to predict. Sampling
+        own_guesses: share of the batches in which clips that are told whole are noised from what
+            the model guesses of them, in place of the clip that it is still to predict. Sampling
             shows it such latents and no others; a model that never saw any takes its own errors for
             what was asked of it and draws them.
         contrastive_weight: λ of Eq. 7; `temperature` τ and `reduction` as in `contrastive_loss`.
