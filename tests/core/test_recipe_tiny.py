@@ -289,6 +289,16 @@ def test_told_clips_are_noised_from_the_guess_and_are_still_what_is_to_be_predic
     assert loss < 1e-8
 
 
+def test_guesses_of_clips_that_may_not_be_told_whole_are_refused() -> None:
+    transformer = make_transformer(TransformerShape(layers=1))
+    prepared = Prepared(torch.zeros(1, 16, 2, 4, 4), torch.zeros(1, 1, 128), None)
+    world = World(torch.device("cpu"))
+    settings = DenoisingSettings(own_guesses=1.0)
+    objective = Denoising(transformer, lambda *_: prepared, settings, world, 1)
+    with pytest.raises(ValueError, match="'own_guesses' is 1.0, .*expected 0"):
+        objective(None, torch.Generator().manual_seed(0))
+
+
 def test_clips_are_told_whose_entities_all_have_a_picture_and_a_track() -> None:
     clips = SpriteBind(replace(SIZES, untold=0.5), 0)
     vae = PatchAutoencoder(PatchAutoencoderConfig(width=8, layers=1))

@@ -96,7 +96,7 @@ class Denoising:
         clips = self.prepare(batch, generator)
         clean = clips.latents.float()
         timestep, noise = self._drawn(clean, generator)
-        if clips.told is not None and self._guesses(generator):
+        if self._guesses(generator):
             noise = noise + self._own_error(clips, noise, timestep, generator)
         noisy, target = self.backbone.noised(clean, noise, timestep)
         if self.world.size > 1:
@@ -141,16 +141,23 @@ class Denoising:
 
         Returns:
             [B, C, T, h, w]; zero for clips that are not told whole, or that are hardly noised.
+
+        Raises:
+            ValueError: if the recipe does not say which clips are told whole.
         """
-        assert clips.told is not None
+        if clips.told is None:
+            raise ValueError(
+                f"key 'own_guesses' is {self.settings.own_guesses}, but this recipe does not say "
+                "which clips are told whole; expected 0"
+            )
         clean = clips.latents.float()
         last = torch.full_like(timestep, self.backbone.timesteps - 1)
         guess = self._guess(clips, noise, last)
         if float(torch.rand((), generator=generator)) < 0.5:
             way = torch.rand(len(timestep), generator=generator).to(timestep.device)
             between = (timestep + way * (last - timestep)).long()
-            signal, amount, _, _ = self._shares(between)
-            guess = self._guess(clips, signal * guess + amount * noise, between)
+            noisy, _ = self.backbone.noised(guess, noise, between)
+            guess = self._guess(clips, noisy, between)
         signal, amount, _, _ = self._shares(timestep)
         kept = clips.told.view(-1, 1, 1, 1, 1) & (signal <= _CLEAREST * amount)
         return torch.where(kept, signal / amount * (guess - clean), 0.0)
