@@ -76,6 +76,8 @@ class TrainConfig:
         autoencoder_from: folder of a finished autoencoder to use in place of training one.
         weights_from: folder of a finished model of the same parts to begin with, its autoencoder
             included, in place of parts from nothing.
+        backbone_from: folder of a finished model whose transformer, encoders and autoencoder are
+            taken and stay as they are: the adapter alone is trained, as the paper's.
         pool_from: file of encoded clips in place of the output's own; made if it is missing.
         adapter: fields of `Tora2Config` that differ from the preset `tiny`.
     """
@@ -97,6 +99,7 @@ class TrainConfig:
     autoencoder_training: AutoencoderTraining = field(default_factory=AutoencoderTraining)
     autoencoder_from: str | None = None
     weights_from: str | None = None
+    backbone_from: str | None = None
     pool_from: str | None = None
     encoder: TinyEncoderConfig = field(default_factory=TinyEncoderConfig)
     transformer: TransformerShape = field(default_factory=TransformerShape)
@@ -127,10 +130,11 @@ class TrainConfig:
             raise ValueError(
                 "keys 'clips' and 'data.window' are both set; shards are of whole clips"
             )
-        if self.weights_from and self.autoencoder_from:
+        sources = ("autoencoder_from", "weights_from", "backbone_from")
+        given = [repr(key) for key in sources if getattr(self, key)]
+        if len(given) > 1:
             raise ValueError(
-                "keys 'weights_from' and 'autoencoder_from' are both set; the autoencoder is that "
-                "of 'weights_from'"
+                f"keys {' and '.join(given)} are both set; each brings an autoencoder, expected one"
             )
 
 

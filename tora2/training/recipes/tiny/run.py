@@ -110,7 +110,7 @@ def draw_pool(config: TrainConfig) -> None:
 def make_loop(
     config: TrainConfig, pipeline: Tora2Pipeline, pool: Draw, folder: Path, alone: World
 ) -> Loop:
-    """The loop over the bundled model's parts, all of which are trained together."""
+    """The loop over the bundled model's parts, all of which are trained if none was given."""
     o = config.optimization
     device = alone.device
     encoder = tiny_encoder(pipeline)
@@ -121,7 +121,8 @@ def make_loop(
             "encoder": encoder,
             "adapter": pipeline.adapter,
         }
-    ).requires_grad_(True)
+    ).requires_grad_(config.backbone_from is None)
+    pipeline.adapter.requires_grad_(True)
     empty = token_ids(pipeline.tokenizer, [""], pipeline.info.text_tokens)
 
     def source(step: int, generator: torch.Generator) -> ClipBatch:
@@ -206,23 +207,26 @@ def _sentence(report: BindingReport) -> str:
 
 def _begin(config: TrainConfig, pipeline: Tora2Pipeline) -> None:
     """Give the parts the weights that an earlier run left."""
-    if config.weights_from is None:
+    folder = config.weights_from or config.backbone_from
+    if folder is None:
         return
-    earlier = Tora2Pipeline.from_pretrained(config.weights_from, "cpu", torch.float32)
-    for name in ("transformer", "text_encoder", "adapter", "encoder"):
+    key, names = "backbone_from", ["transformer", "text_encoder", "encoder"]
+    if config.weights_from:
+        key, names = "weights_from", [*names, "adapter"]
+    earlier = Tora2Pipeline.from_pretrained(folder, "cpu", torch.float32)
+    for name in names:
         try:
             getattr(pipeline, name).load_state_dict(getattr(earlier, name).state_dict())
         except RuntimeError as error:
             raise ValueError(
-                f"weights_from {config.weights_from!r} has a {name} of other sizes than this "
-                "configuration's"
+                f"{key} {folder!r} has a {name} of other sizes than this configuration's"
             ) from error
 
 
 def _autoencoder(config: TrainConfig, output: Path) -> PatchAutoencoder:
     given = config.autoencoder_from
-    if config.weights_from:
-        given = str(Path(config.weights_from) / "vae")
+    if model := config.weights_from or config.backbone_from:
+        given = str(Path(model) / "vae")
     folder = Path(given) if given else output / "vae"
     if not (folder / "model.safetensors").exists():
         if given:
