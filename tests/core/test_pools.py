@@ -1,6 +1,7 @@
 """Pools of encoded clips: what is written is read; one that grows is the same when resumed."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,13 +50,14 @@ def test_what_was_read_is_written_again_without_its_file(tmp_path: Path) -> None
     assert (tmp_path / "part.pt").stat().st_size < (tmp_path / "whole.pt").stat().st_size / 2
 
 
-def growing(folder: Path, asked: list[int], total: int = 40) -> GrowingPool:
+def growing(folder: Path, asked: list[int], total: int = 40, makes: bool = True) -> GrowingPool:
     def more(first: int) -> Iterator[ClipBatch]:
         for start in range(first, total, 4):
             asked.append(start)
             yield clips(start, min(4, total - start))
 
-    return GrowingPool(folder, more, clips(0, 1), TOKENS, total, start=6, growth=2.0, part=8)
+    like = clips(0, 1)
+    return GrowingPool(folder, more, like, TOKENS, total, 6, 2.0, part=8, makes=makes)
 
 
 def drawn(pool: GrowingPool, step: int) -> list[int]:
@@ -76,7 +78,17 @@ def test_a_pool_grows_with_the_steps_and_is_the_same_when_resumed(tmp_path: Path
     asked.clear()
     resumed = growing(tmp_path / "broken", asked)
     assert [drawn(resumed, step) for step in range(7, 25)] == first[7:]
-    assert asked[0] == 16, "what lies in whole files is not made again"
+    assert asked[0] == 24, "what lies in whole files is not made again"
+
+
+def test_another_process_waits_for_the_clips_that_the_first_makes(tmp_path: Path) -> None:
+    asked: list[int] = []
+    reader = growing(tmp_path, asked, makes=False)
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(lambda: [drawn(reader, step) for step in range(25)])
+        maker = growing(tmp_path, [])
+        assert [drawn(maker, step) for step in range(25)] == waiting.result(timeout=60)
+    assert not asked
 
 
 def test_another_runs_clips_are_refused(tmp_path: Path) -> None:

@@ -124,6 +124,15 @@ def test_a_run_begins_with_what_an_earlier_one_left(finished: Path, tmp_path: Pa
         for key, value in mine.items():
             torch.testing.assert_close(theirs[key], value, rtol=1e-2, atol=1e-3)
 
+    frozen = write(tmp_path, "frozen")
+    frozen.write_text(f"{frozen.read_text()}backbone_from: {model}\n")
+    onto = Tora2Pipeline.from_pretrained(run(frozen))
+    for part in ("transformer", "vae", "encoder", "text_encoder"):
+        mine, theirs = getattr(first, part).state_dict(), getattr(onto, part).state_dict()
+        assert all(torch.equal(theirs[key], value) for key, value in mine.items()), part
+    gates = [p.adapter.state_dict()["binder.gate_p"] for p in (onto, first)]
+    assert gates[0] != 0 and gates[0] != gates[1]
+
     other = write(tmp_path, "other", **{"text_layers: 1": "text_layers: 2"})
     other.write_text(f"{other.read_text()}weights_from: {model}\n")
     with pytest.raises(ValueError, match="has a text_encoder of other sizes"):

@@ -24,12 +24,12 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def save_module(module: Any, folder: Path, dtype: torch.dtype) -> None:
-    """Write a module that has a dataclass `config`, in `dtype`."""
+    """Write a module that has a dataclass `config`, in `dtype`; its weights come last."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: x.detach().to(dtype).contiguous() for name, x in module.state_dict().items()}
+    write_json(folder / "config.json", asdict(module.config))
     with atomic_path(folder / "model.safetensors") as temporary:
         temporary.write_bytes(save(tensors))
-    write_json(folder / "config.json", asdict(module.config))
 
 
 def load_module(kind: type[M], config: type[Any], folder: Path) -> M:

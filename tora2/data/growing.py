@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,14 @@ import torch
 from .clips import ClipBatch
 from .pool import read_pool, write_pool
 
+_PAUSE = 0.2
+
 
 class GrowingPool:
     """Draws batches from the clips that there are at a step: `start`, and `growth` more a step.
 
     What a step draws from is a function of the step alone, so a resumed run draws the same. Clips
-    that were made are kept in files of `part` clips.
+    are made and kept in files of `part` clips, which other processes read.
 
     Args:
         folder: of the files.
@@ -25,6 +28,7 @@ class GrowingPool:
             what is read.
         total: clips of the whole pool; `start` those at step 0.
         part: clips of a file.
+        makes: whether this is the process that makes clips; others wait for its files.
     """
 
     def __init__(
@@ -37,19 +41,20 @@ class GrowingPool:
         start: int,
         growth: float,
         part: int = 512,
+        makes: bool = True,
     ) -> None:
         self.folder, self.total, self.start, self.growth = folder, total, min(start, total), growth
-        self.part = part
+        self.part, self.makes = part, makes
         self._clips = _room(like, total)
+        self._read = lambda path: read_pool(path, like, tokens)
         self._known = self._kept = 0
         folder.mkdir(parents=True, exist_ok=True)
-        while (path := self._path()).exists() and self._kept < total:
-            self._take(read_pool(path, like, tokens))
-            self._kept = self._known
+        while self._path().exists() and self._kept < total:
+            self._load()
         self._more = more(self._known)
 
     def __call__(self, step: int, batch: int, generator: torch.Generator) -> ClipBatch:
-        """`batch` clips, with replacement; makes those that are missing."""
+        """`batch` clips, with replacement; first those that are missing are made."""
         need = min(self.total, self.start + int(step * self.growth))
         self.grow(need)
         return self._clips[torch.randint(need, (batch,), generator=generator)]
@@ -60,12 +65,25 @@ class GrowingPool:
         Raises:
             OSError: if a file of clips cannot be written.
         """
-        while self._known < need:
-            self._take(next(self._more))
-            while self._known - self._kept >= self.part or self._known == self.total > self._kept:
-                end = min(self._kept + self.part, self._known)
-                write_pool(self._path(), self._clips[torch.arange(self._kept, end)])
-                self._kept = end
+        whole = min(self.total, -(-need // self.part) * self.part)
+        while self._known < whole:
+            if self.makes:
+                self._make()
+                continue
+            while not self._path().exists():
+                time.sleep(_PAUSE)
+            self._load()
+
+    def _make(self) -> None:
+        self._take(next(self._more))
+        while self._known - self._kept >= self.part or self._known == self.total > self._kept:
+            end = min(self._kept + self.part, self._known)
+            write_pool(self._path(), self._clips[torch.arange(self._kept, end)])
+            self._kept = end
+
+    def _load(self) -> None:
+        self._take(self._read(self._path()))
+        self._kept = self._known
 
     def _path(self) -> Path:
         return self.folder / f"{self._kept:07d}.pt"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 
@@ -36,6 +36,7 @@ _COLUMNS = (
     ("bind_accuracy", "bind acc.", 3),
     ("trajectory_error", "TrajError px", 2),
     ("shape_accuracy", "shape", 3),
+    ("texture_accuracy", "texture", 3),
 )
 
 
@@ -50,7 +51,8 @@ class AblationConfig:
         tables: arms to set side by side, by the name of a table of the paper; all in one if none.
         changes: what all arms change of the base.
         seeds: training seeds.
-        clips: clips of each split that are measured; `steps` denoising steps.
+        clips: clips of each split that are measured.
+        steps, scheduler: of the sampling.
         at_once: arms that are trained side by side, each in a process with its share of the cores.
     """
 
@@ -63,6 +65,7 @@ class AblationConfig:
     splits: tuple[str, ...] = ("heldout", "hard")
     clips: Annotated[int, Within(1, 1_000_000)] = 64
     steps: Annotated[int, Within(1, 1000)] = 20
+    scheduler: Literal["dpm", "ddim"] = "dpm"
     at_once: Annotated[int, Within(1, 1024)] = 1
 
     def __post_init__(self) -> None:
@@ -155,7 +158,12 @@ def _all_measured(
 
 def _measured(config: AblationConfig, arm: TrainConfig) -> Reports:
     """The reports of an arm by split: as they were written earlier, or trained and measured now."""
-    settings = {"clips": config.clips, "steps": config.steps, "splits": list(config.splits)}
+    settings = {
+        "clips": config.clips,
+        "steps": config.steps,
+        "scheduler": config.scheduler,
+        "splits": list(config.splits),
+    }
     kept = Path(arm.output) / MEASURED
     with run_folder(arm.output, asdict(arm)):  # refuses the figures of another configuration
         known = read_json(kept) if kept.exists() else {}
@@ -164,7 +172,11 @@ def _measured(config: AblationConfig, arm: TrainConfig) -> Reports:
     pipeline = Tora2Pipeline.from_pretrained(train(arm))
     reports = {
         split: evaluate_binding(
-            pipeline, SpriteBind(arm.data, 0, split), config.clips, steps=config.steps
+            pipeline,
+            SpriteBind(arm.data, 0, split),
+            config.clips,
+            steps=config.steps,
+            scheduler=config.scheduler,
         )
         for split in config.splits
     }
@@ -180,12 +192,13 @@ def _page(config: AblationConfig, base: TrainConfig, rows: Sequence[Row]) -> str
         lines += [f"**{title}**", ""] if title else []
         lines += [*_table(config, [row for row in rows if row[0] in names]), ""]
     o = base.optimization
+    trained = "the adapter alone" if base.backbone_from else "all parts"
     budget = (
-        f"Budget: {o.steps} steps of {o.batch} clips an arm, pool of {base.pool} clips, "
-        f"{base.transformer.layers} blocks of width {base.transformer.dim}, "
+        f"Budget: {o.steps} steps of {o.batch} clips an arm for {trained}, pool of {base.pool} "
+        f"clips, {base.transformer.layers} blocks of width {base.transformer.dim}, "
         f"{base.data.size}x{base.data.size}, {base.data.frames} frames; measured on {config.clips} "
-        f"clips a split with {config.steps} denoising steps and all conditions given. ± is the "
-        "standard error over videos."
+        f"clips a split with {config.steps} steps of {config.scheduler} and all conditions given. "
+        "± is the standard error over videos."
     )
     return "\n".join([*lines, budget, ""])
 

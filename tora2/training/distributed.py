@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -15,6 +17,7 @@ from torch import Tensor
 from ..device import resolve_device
 
 _PATIENCE = timedelta(minutes=30)
+_PAUSE = 0.2
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,13 @@ class World:
         """Go on when all processes are here."""
         if self.size > 1:
             dist.barrier()
+
+    def have(self, path: Path, make: Callable[[], None]) -> None:
+        """Have a file, which the first process makes if it is missing, however long that takes."""
+        if self.first and not path.exists():
+            make()
+        while not path.exists():
+            time.sleep(_PAUSE)
 
     def any(self, flag: bool) -> bool:
         """Whether the flag of one process at least is set."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from ..checkpoints import save_adapter
@@ -22,10 +22,10 @@ from ..models.adapter import Tora2Adapter
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
-def whole_state(adapter: Tora2Adapter) -> dict[str, Tensor]:
-    """The adapter's tensors on the CPU, put together from all processes, which call it together."""
+def whole_state(part: nn.Module) -> dict[str, Tensor]:
+    """A part's tensors on the CPU, put together from all processes, which call it together."""
     state = {}
-    for name, tensor in adapter.state_dict().items():
+    for name, tensor in part.state_dict().items():
         if isinstance(tensor, DTensor):
             tensor = tensor.full_tensor()
         state[name] = tensor.detach().to("cpu", copy=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import atomic_path
+from .distributed import World
 
 _LOCK, _RECORD = "run.lock", "config.json"
 
@@ -30,6 +31,22 @@ def run_folder(path: Path | str, settings: Mapping[str, Any]) -> Iterator[Path]:
     with held(path) as folder:
         _claim(folder, json.loads(json.dumps(settings)))
         yield folder
+
+
+@contextmanager
+def shared_folder(path: Path | str, settings: Mapping[str, Any], us: World) -> Iterator[Path]:
+    """`run_folder` of several processes: the first holds it for all.
+
+    Raises:
+        ValueError, OSError: as `run_folder`, in the first process.
+    """
+    if us.first:
+        with run_folder(path, settings) as folder:
+            us.wait()
+            yield folder
+    else:
+        us.wait()
+        yield Path(path)
 
 
 @contextmanager

@@ -107,7 +107,7 @@ class Denoising:
         weight = None
         if clips.region is not None:
             weight = 1 + self.settings.region_weight * clips.region.float()
-        loss = velocity_loss(predicted, target, weight)
+        loss = velocity_loss(predicted, target, weight) * self._share(weight)
         measures = {"velocity": loss.item()}
         pairs = self._pairs(clips.conditioning, len(clean))
         if pairs is not None:
@@ -118,6 +118,13 @@ class Denoising:
             measures["contrastive"] = contrast.item()
             measures["matching"] = matching_accuracy(p, m, clip)
         return loss, measures
+
+    def _share(self, weight: Tensor | None) -> float:
+        """This process's weight over the mean of all: a mean of the processes' is that of clips."""
+        if weight is None or self.world.size == 1:
+            return 1.0
+        mean = weight.mean().item()
+        return mean / self.world.mean({"weight": mean})["weight"]
 
     def _predicted(self, clips: Prepared, noisy: Tensor, timestep: Tensor) -> Tensor:
         if clips.image is not None:
@@ -154,7 +161,8 @@ class Denoising:
         last = torch.full_like(timestep, self.backbone.timesteps - 1)
         guess = self._guess(clips, noise, last)
         if float(torch.rand((), generator=generator)) < 0.5:
-            way = torch.rand(len(timestep), generator=generator).to(timestep.device)
+            count = len(timestep) * self.world.size
+            way = torch.rand(count, generator=generator)[self.world.mine(count)].to(timestep.device)
             between = (timestep + way * (last - timestep)).long()
             noisy, _ = self.backbone.noised(guess, noise, between)
             guess = self._guess(clips, noisy, between)

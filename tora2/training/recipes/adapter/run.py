@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +30,7 @@ from ...export import (
     whole_state,
     write_state,
 )
-from ...folder import run_folder
+from ...folder import shared_folder
 from ...journal import Journal
 from ...loop import Hook, Loop
 from ...objectives.denoising import Denoising, Prepared
@@ -82,21 +80,9 @@ def train(config: AdapterTraining) -> Path:
         eight_bit()
     with world(config.device) as us:
         check_moments(config.optimization, us.size)
-        with _folder(config, us) as output:
+        with shared_folder(config.output, asdict(config), us) as output:
             Run(config, output, us).train()
             return output / ADAPTER
-
-
-@contextmanager
-def _folder(config: AdapterTraining, us: World) -> Iterator[Path]:
-    """The run's folder, which the first process holds for all."""
-    if us.first:
-        with run_folder(config.output, asdict(config)) as output:
-            us.wait()
-            yield output
-    else:
-        us.wait()
-        yield Path(config.output)
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,8 @@ from ...autoencoder import reconstruction_psnr, train_autoencoder
 from ...curves import check_plotting, plot_curves
 from ...distributed import World, world
 from ...drops import drop_conditions, hide_words
-from ...folder import run_folder
+from ...export import whole_state
+from ...folder import shared_folder
 from ...journal import Journal
 from ...loop import Hook, Loop
 from ...objectives.denoising import Denoising, Prepared
@@ -43,6 +44,7 @@ from .source import training_clips
 log = logging.getLogger(__name__)
 
 MODEL = "model"
+PARTS = ("transformer", "text_encoder", "encoder", "adapter")
 CHECKPOINTS = "checkpoints"
 LOG = "log.jsonl"
 _WATCH_STEPS = 12
@@ -70,18 +72,26 @@ def train(config: TrainConfig) -> Path:
     """
     check(config)
     check_plotting()
-    with run_folder(config.output, asdict(config)) as output, world(config.device) as alone:
-        vae = _autoencoder(config, output)
+    with world(config.device) as us, shared_folder(config.output, asdict(config), us) as output:
+        vae = _autoencoder(config, output, us)
         pipeline = new_pipeline(config, vae)
         _begin(config, pipeline)
-        pool = _pool(config, output, pipeline)
-        loop = make_loop(config, pipeline, pool, output / CHECKPOINTS, alone)
+        pool = _pool(config, output, pipeline, us)
+        loop = make_loop(config, pipeline, pool, output / CHECKPOINTS, us)
+        resumed = loop.resume()
         journal = Journal(output / LOG)
-        journal.cut(loop.step if loop.resume() else 0)
+        if us.first:
+            journal.cut(loop.step if resumed else 0)
         _train(config, loop, pipeline, journal)
         with loop.averaged():
-            _save(pipeline, output / MODEL)
-        plot_curves(journal.read(), output / "curves.png")
+            states = {name: whole_state(getattr(pipeline, name)) for name in PARTS}
+        if us.first:
+            finished = new_pipeline(config, vae)
+            for name, state in states.items():
+                getattr(finished, name).load_state_dict(state)
+            _save(finished, output / MODEL)
+            plot_curves(journal.read(), output / "curves.png")
+        us.wait()
     return output / MODEL
 
 
@@ -104,15 +114,16 @@ def draw_pool(config: TrainConfig) -> None:
     """
     if config.pool_from and not config.pool_growth:
         output = Path(config.output)
-        _pool(config, output, new_pipeline(config, _autoencoder(config, output)))
+        with world(config.device) as us:
+            _pool(config, output, new_pipeline(config, _autoencoder(config, output, us)), us)
 
 
 def make_loop(
-    config: TrainConfig, pipeline: Tora2Pipeline, pool: Draw, folder: Path, alone: World
+    config: TrainConfig, pipeline: Tora2Pipeline, pool: Draw, folder: Path, us: World
 ) -> Loop:
     """The loop over the bundled model's parts, all of which are trained if none was given."""
     o = config.optimization
-    device = alone.device
+    device = us.device
     encoder = tiny_encoder(pipeline)
     parts = nn.ModuleDict(
         {
@@ -125,9 +136,17 @@ def make_loop(
     pipeline.adapter.requires_grad_(True)
     empty = token_ids(pipeline.tokenizer, [""], pipeline.info.text_tokens)
 
+    count = o.batch // o.accumulate
+    if count % us.size:
+        raise ValueError(
+            f"key 'optimization.batch' is {o.batch}, in {o.accumulate} parts; expected parts of a "
+            f"multiple of {us.size}, the number of processes"
+        )
+    mine = torch.arange(count)[us.mine(count)]
+
     def source(step: int, generator: torch.Generator) -> ClipBatch:
-        drawn = hide_words(pool(step, o.batch, generator), generator)
-        return drop_conditions(drawn, config.drops, empty, generator)
+        drawn = hide_words(pool(step, count, generator), generator)
+        return drop_conditions(drawn, config.drops, empty, generator)[mine]
 
     def prepare(batch: ClipBatch, generator: torch.Generator) -> Prepared:
         clips = batch.to(device)
@@ -140,7 +159,7 @@ def make_loop(
         pipeline.transformer,
         prepare,
         o,
-        alone,
+        us,
         pipeline.adapter.config.contrastive_dim,
     )
     rates = {".gate_": o.gate_learning_rate}
@@ -150,18 +169,28 @@ def make_loop(
         objective,
         o,
         config.seed,
-        alone,
+        us,
         folder,
         rates,
         backbone_of(pipeline.transformer).blocks(pipeline.transformer),
+        reach_all=True,
     )
 
 
 def _train(config: TrainConfig, loop: Loop, pipeline: Tora2Pipeline, journal: Journal) -> None:
     steps = config.optimization.steps
-    bar = tqdm(total=steps, initial=loop.step, desc="training", unit="step", smoothing=0.05)
+    first = loop.world.first
+    bar = tqdm(
+        total=steps,
+        initial=loop.step,
+        desc="training",
+        unit="step",
+        smoothing=0.05,
+        disable=not first,
+    )
     with bar:
-        loop.run([_watch(config, loop, pipeline, bar), _write(config, journal, bar)])
+        watch = _watch(config, loop, pipeline, bar)
+        loop.run([watch, _write(config, journal, bar)] if first else [watch])
 
 
 def _watch(config: TrainConfig, loop: Loop, pipeline: Tora2Pipeline, bar: Any) -> Hook:
@@ -172,9 +201,14 @@ def _watch(config: TrainConfig, loop: Loop, pipeline: Tora2Pipeline, bar: Any) -
     def measure(step: int, measures: dict[str, float]) -> None:
         if o.evaluate_every and (step % o.evaluate_every == 0 or step == o.steps):
             with loop.averaged():
-                report = evaluate_binding(pipeline, heldout, o.evaluate_clips, steps=_WATCH_STEPS)
+                report = loop.using(
+                    lambda: evaluate_binding(
+                        pipeline, heldout, o.evaluate_clips, steps=_WATCH_STEPS
+                    )
+                )
             measures |= {k: v for k, v in report.to_dict().items() if isinstance(v, float)}
-            bar.write(f"step {step}: {_sentence(report)}")
+            if loop.world.first:
+                bar.write(f"step {step}: {_sentence(report)}")
 
     return measure
 
@@ -210,9 +244,9 @@ def _begin(config: TrainConfig, pipeline: Tora2Pipeline) -> None:
     folder = config.weights_from or config.backbone_from
     if folder is None:
         return
-    key, names = "backbone_from", ["transformer", "text_encoder", "encoder"]
-    if config.weights_from:
-        key, names = "weights_from", [*names, "adapter"]
+    key, names = "weights_from", PARTS
+    if config.backbone_from:
+        key, names = "backbone_from", tuple(name for name in PARTS if name != "adapter")
     earlier = Tora2Pipeline.from_pretrained(folder, "cpu", torch.float32)
     for name in names:
         try:
@@ -223,27 +257,15 @@ def _begin(config: TrainConfig, pipeline: Tora2Pipeline) -> None:
             ) from error
 
 
-def _autoencoder(config: TrainConfig, output: Path) -> PatchAutoencoder:
+def _autoencoder(config: TrainConfig, output: Path, us: World) -> PatchAutoencoder:
     given = config.autoencoder_from
     if model := config.weights_from or config.backbone_from:
         given = str(Path(model) / "vae")
     folder = Path(given) if given else output / "vae"
-    if not (folder / "model.safetensors").exists():
-        if given:
-            raise ValueError(f"{given!r} holds no autoencoder")
-        data, _ = training_clips(replace(config, data=config.data.whole))
-        with tqdm(total=config.autoencoder_training.steps, desc="autoencoder", unit="step") as bar:
-
-            def show(step: int, error: float) -> None:
-                bar.update()
-                bar.set_postfix(error=f"{error:.4f}")
-
-            vae = train_autoencoder(
-                config.autoencoder, config.autoencoder_training, data, config.seed, show
-            )
-        save_module(vae, folder, torch.float32)
-        psnr = reconstruction_psnr(vae, SpriteBind(config.data.whole, config.seed, "heldout"), 16)
-        bar.write(f"autoencoder: {psnr:.1f} dB on held-out clips")
+    weights = folder / "model.safetensors"
+    if given and not weights.exists():
+        raise ValueError(f"{given!r} holds no autoencoder")
+    us.have(weights, lambda: _make_autoencoder(config, folder))
     vae = load_module(PatchAutoencoder, type(config.autoencoder), folder)
     if vae.config.latent_channels != COGVIDEOX.channels:
         raise ValueError(
@@ -253,7 +275,23 @@ def _autoencoder(config: TrainConfig, output: Path) -> PatchAutoencoder:
     return vae.to(resolve_device(config.device)).eval().requires_grad_(False)
 
 
-def _pool(config: TrainConfig, output: Path, pipeline: Tora2Pipeline) -> Draw:
+def _make_autoencoder(config: TrainConfig, folder: Path) -> None:
+    data, _ = training_clips(replace(config, data=config.data.whole))
+    with tqdm(total=config.autoencoder_training.steps, desc="autoencoder", unit="step") as bar:
+
+        def show(step: int, error: float) -> None:
+            bar.update()
+            bar.set_postfix(error=f"{error:.4f}")
+
+        vae = train_autoencoder(
+            config.autoencoder, config.autoencoder_training, data, config.seed, show
+        )
+    psnr = reconstruction_psnr(vae, SpriteBind(config.data.whole, config.seed, "heldout"), 16)
+    bar.write(f"autoencoder: {psnr:.1f} dB on held-out clips")
+    save_module(vae, folder, torch.float32)
+
+
+def _pool(config: TrainConfig, output: Path, pipeline: Tora2Pipeline, us: World) -> Draw:
     """The training clips, most of which are there already if a run goes on."""
     tokens = config.transformer.text_tokens
     (data, count), sigma = training_clips(config), config.data.sigma
@@ -275,15 +313,17 @@ def _pool(config: TrainConfig, output: Path, pipeline: Tora2Pipeline) -> Draw:
             count,
             config.pool_start,
             config.pool_growth,
+            makes=us.first,
         )
     path = Path(config.pool_from) if config.pool_from else output / "pool.pt"
-    if path.exists():
-        return Pool(read_pool(path, next(encoded(0, 1)), known))
-    parts = []
-    with tqdm(total=count, desc="clips", unit="clip") as bar:
-        for part in encoded(0, count):
-            parts.append(part)
-            bar.update(len(part))
-    clips = ClipBatch.concatenate(parts)
-    write_pool(path, clips)
-    return Pool(clips)
+
+    def make() -> None:
+        parts = []
+        with tqdm(total=count, desc="clips", unit="clip") as bar:
+            for part in encoded(0, count):
+                parts.append(part)
+                bar.update(len(part))
+        write_pool(path, ClipBatch.concatenate(parts))
+
+    us.have(path, make)
+    return Pool(read_pool(path, next(encoded(0, 1)), known))
