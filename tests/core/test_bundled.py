@@ -16,6 +16,7 @@ from PIL import Image
 from tora2.data.spritebind import Sprite, SpriteBind, SpriteBindConfig, paint, saturated
 from tora2.evaluation.binding import evaluate_binding
 from tora2.evaluation.metrics.colour import dominant_hue, locate
+from tora2.evaluation.shapes import look
 from tora2.pipeline import Tora2Pipeline
 from tora2.scene import Scene, parse_scene
 
@@ -28,9 +29,9 @@ def pipeline() -> Tora2Pipeline:
     return Tora2Pipeline.from_pretrained("tiny")
 
 
-def draw(path: Path, shape: str, hue: float, mode: str = "RGB") -> None:
+def draw(path: Path, shape: str, hue: float, mode: str = "RGB", texture: str = "plain") -> None:
     canvas = np.ones((1, 80, 60, 3), dtype=np.float32)
-    cover = paint(canvas, Sprite(shape, saturated(hue), "plain", 22.0), np.array([[28.0, 41.0]]))
+    cover = paint(canvas, Sprite(shape, saturated(hue), texture, 22.0), np.array([[28.0, 41.0]]))
     pixels = (canvas[0] * 255).astype(np.uint8)
     if mode == "RGBA":
         alpha = (cover[0] * 255).astype(np.uint8)
@@ -100,6 +101,57 @@ def test_swapping_the_pictures_swaps_the_colours_not_the_paths(
     assert error_percent(out.frames, colors(swapped), out.tracks.points) < 6
     own = colors(scene)
     assert error_percent(out.frames, own, out.tracks.points.flip(0)) < 6
+
+
+def shares(frames: torch.Tensor, hues: list[float], words: list[str]) -> list[float]:
+    """Of every other frame, in which the thing of each colour has the shape of its word."""
+    result = []
+    for hue, word in zip(hues, words, strict=True):
+        seen = [look(frame, hue) for frame in frames[::2]]
+        result.append(sum(one is not None and one.shape == word for one in seen) / len(seen))
+    return result
+
+
+def test_swapping_the_words_swaps_the_shapes_not_the_colours(
+    pipeline: Tora2Pipeline, scene: Scene
+) -> None:
+    a, b = scene.entities
+    hues = colors(scene)
+    assert min(shares(pipeline(scene).frames, hues, ["heart", "square"])) > 0.7
+    words = (replace(a, word="square"), replace(b, word="heart"))
+    swapped = replace(scene, prompt="a square and a heart on sand", entities=words)
+    out = pipeline(swapped)
+    assert min(shares(out.frames, hues, ["square", "heart"])) > 0.7
+    assert error_percent(out.frames, hues, out.tracks.points) < 6
+
+
+def test_swapping_the_paths_swaps_the_places(pipeline: Tora2Pipeline, scene: Scene) -> None:
+    document = scene.trajectories
+    first, second = document.tracks
+    tracks = (replace(first, entity=second.entity), replace(second, entity=first.entity))
+    out = pipeline(replace(scene, trajectories=replace(document, tracks=tracks)))
+    hues = colors(scene)
+    assert error_percent(out.frames, hues, out.tracks.points.flip(0)) < 6
+    assert min(shares(out.frames, hues, ["heart", "square"])) > 0.7
+
+
+def test_swapping_the_pictures_swaps_the_textures(
+    pipeline: Tora2Pipeline, scene: Scene, tmp_path: Path
+) -> None:
+    draw(tmp_path / "striped.png", "heart", 0.93, texture="stripes")
+    draw(tmp_path / "plain.png", "square", 0.55)
+    a, b = scene.entities
+    pictures = [(tmp_path / "striped.png",), (tmp_path / "plain.png",)]
+    for images, textures in (
+        (pictures, ("stripes", "plain")),
+        (pictures[::-1], ("plain", "stripes")),
+    ):
+        entities = (replace(a, images=images[0]), replace(b, images=images[1]))
+        shown = replace(scene, entities=entities)
+        out = pipeline(shown)
+        for hue, texture in zip(colors(shown), textures, strict=True):
+            seen = [look(frame, hue) for frame in out.frames[::2]]
+            assert sum(one is not None and one.texture == texture for one in seen) > 0.7 * len(seen)
 
 
 def test_an_entity_without_its_track_is_still_there(pipeline: Tora2Pipeline, scene: Scene) -> None:

@@ -10,14 +10,17 @@ import pytest
 import torch
 from small_training import SMALL_TRAINING
 
+from tora2.models.autoencoder import PatchAutoencoder
 from tora2.pipeline import Tora2Pipeline
+from tora2.training.distributed import World
+from tora2.training.recipes.tiny import load_config, make_loop, new_pipeline
 
 ROOT = Path(__file__).parents[2]
 
 
-def train(output: Path, processes: int, more: str = "") -> subprocess.CompletedProcess[str]:
+def train(output: Path, processes: int) -> subprocess.CompletedProcess[str]:
     config = output.with_suffix(".yaml")
-    config.write_text(SMALL_TRAINING.format(output=output) + more)
+    config.write_text(SMALL_TRAINING.format(output=output) + "pool_growth: 2\npool_start: 4\n")
     command = [sys.executable, "-m"]
     if processes > 1:
         launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
@@ -32,11 +35,10 @@ def train(output: Path, processes: int, more: str = "") -> subprocess.CompletedP
     )
 
 
-@pytest.mark.parametrize("more", ["", "pool_growth: 2\npool_start: 4\n"])
-def test_two_processes_make_the_model_of_one(tmp_path: Path, more: str) -> None:
+def test_two_processes_make_the_model_of_one(tmp_path: Path) -> None:
     runs = [tmp_path / "one", tmp_path / "two"]
     for output, processes in zip(runs, (1, 2), strict=True):
-        done = train(output, processes, more)
+        done = train(output, processes)
         assert done.returncode == 0, done.stderr[-2000:]
     one, two = ([json.loads(x) for x in (run / "log.jsonl").open()] for run in runs)
     assert len(one) == len(two) == 4
@@ -54,6 +56,10 @@ def test_two_processes_make_the_model_of_one(tmp_path: Path, more: str) -> None:
 
 
 def test_processes_that_cannot_share_a_batch_are_told_so(tmp_path: Path) -> None:
-    done = train(tmp_path / "three", 3)
-    assert done.returncode != 0
-    assert "key 'optimization.batch' is 4" in done.stderr and "multiple of 3" in done.stderr
+    path = tmp_path / "c.yaml"
+    path.write_text(SMALL_TRAINING.format(output=tmp_path / "run"))
+    config = load_config(path)
+    pipeline = new_pipeline(config, PatchAutoencoder(config.autoencoder))
+    three = World(torch.device("cpu"), 0, 3)
+    with pytest.raises(ValueError, match="'optimization.batch' is 4, .* multiple of 3"):
+        make_loop(config, pipeline, lambda *drawn: pytest.fail("nothing is drawn"), tmp_path, three)

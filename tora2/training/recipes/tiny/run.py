@@ -44,7 +44,7 @@ from .source import training_clips
 log = logging.getLogger(__name__)
 
 MODEL = "model"
-PARTS = ("transformer", "text_encoder", "encoder", "adapter")
+PARTS: tuple[str, ...] = ("transformer", "text_encoder", "encoder", "adapter")
 CHECKPOINTS = "checkpoints"
 LOG = "log.jsonl"
 _WATCH_STEPS = 12
