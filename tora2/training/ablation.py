@@ -228,7 +228,7 @@ def _draw(config: AblationConfig, rows: Sequence[Row], picture: Path) -> None:
 
     size = (4 * len(_COLUMNS), (0.3 * len(rows) + 1) * len(config.splits))
     figure, axes = pyplot.subplots(
-        len(config.splits), len(_COLUMNS), figsize=size, sharey=True, squeeze=False
+        len(config.splits), len(_COLUMNS), figsize=size, sharex="col", sharey=True, squeeze=False
     )
     labels = [f"{name}, {seed}" for name, seed, _ in rows]
     for line, split in zip(axes, config.splits, strict=True):
@@ -239,7 +239,7 @@ def _draw(config: AblationConfig, rows: Sequence[Row], picture: Path) -> None:
             axis.set_yticks(range(len(rows)), labels, fontsize=7)
             axis.set_title(f"{split}: {title}", fontsize=9)
             axis.grid(alpha=0.3, axis="x")
-        line[0].invert_yaxis()
+    axes[0][0].invert_yaxis()  # of all, as they share it
     figure.tight_layout()
     with atomic_path(picture) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
