@@ -9,6 +9,7 @@ import secrets
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ _KINDS = {
 }
 _LONGEST_SUFFIX = 32  # bytes; what is longer is no extension that a writer would go by
 _PROBE = 1 << 20
+_PAUSE = 0.2
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,12 @@ def regular_file(path: PathLike) -> Path:
     if not stat.S_ISREG(mode):
         raise ValueError(f"{os.fspath(path)} is {_kind(mode)}, expected a regular file")
     return Path(path)
+
+
+def wait_for(path: Path) -> None:
+    """Wait, however long, for a file that another process makes."""
+    while not path.exists():
+        time.sleep(_PAUSE)
 
 
 def read_bounded(path: PathLike, limit: int) -> bytes:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from ..files import wait_for
 from .clips import ClipBatch
 from .pool import read_pool, write_pool
-
-_PAUSE = 0.2
 
 
 class GrowingPool:
@@ -70,8 +68,7 @@ class GrowingPool:
             if self.makes:
                 self._make()
                 continue
-            while not self._path().exists():
-                time.sleep(_PAUSE)
+            wait_for(self._path())
             self._load()
 
     def _make(self) -> None:

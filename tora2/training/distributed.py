@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ..device import resolve_device
+from ..files import wait_for
 
 _PATIENCE = timedelta(minutes=30)
-_PAUSE = 0.2
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,21 @@ class World:
         """Have a file, which the first process makes if it is missing, however long that takes."""
         if self.first and not path.exists():
             make()
-        while not path.exists():
-            time.sleep(_PAUSE)
+        wait_for(path)
+
+    def part(self, batch: int, accumulate: int) -> int:
+        """Clips of one of the `accumulate` parts of a batch, which all processes share.
+
+        Raises:
+            ValueError: if they cannot be shared out evenly.
+        """
+        count = batch // accumulate
+        if count % self.size:
+            raise ValueError(
+                f"key 'optimization.batch' is {batch}, in {accumulate} parts; expected parts "
+                f"of a multiple of {self.size}, the number of processes"
+            )
+        return count
 
     def any(self, flag: bool) -> bool:
         """Whether the flag of one process at least is set."""

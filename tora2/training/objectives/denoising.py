@@ -107,7 +107,7 @@ class Denoising:
         weight = None
         if clips.region is not None:
             weight = 1 + self.settings.region_weight * clips.region.float()
-        loss = velocity_loss(predicted, target, weight) * self._share(weight)
+        loss = velocity_loss(predicted, target, weight) * self._part_of_weight(weight)
         measures = {"velocity": loss.item()}
         pairs = self._pairs(clips.conditioning, len(clean))
         if pairs is not None:
@@ -119,7 +119,7 @@ class Denoising:
             measures["matching"] = matching_accuracy(p, m, clip)
         return loss, measures
 
-    def _share(self, weight: Tensor | None) -> float:
+    def _part_of_weight(self, weight: Tensor | None) -> float:
         """This process's weight over the mean of all: a mean of the processes' is that of clips."""
         if weight is None or self.world.size == 1:
             return 1.0

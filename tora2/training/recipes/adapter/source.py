@@ -55,12 +55,7 @@ class AdapterSource:
         self, config: AdapterTraining, stage: Stage, clips: EncodedClips, world: World, first: int
     ) -> None:
         o = config.optimization
-        self.count = o.batch // o.accumulate
-        if self.count % world.size:
-            raise ValueError(
-                f"key 'optimization.batch' is {o.batch}, in {o.accumulate} parts; expected parts "
-                f"of a multiple of {world.size}, the number of processes"
-            )
+        self.count = world.part(o.batch, o.accumulate)
         self.config, self.clips, self.world, self.first = config, clips, world, first
         self.drops: EntityDrops = stage.drops
         self.mine = world.mine(self.count)

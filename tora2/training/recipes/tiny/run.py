@@ -136,12 +136,7 @@ def make_loop(
     pipeline.adapter.requires_grad_(True)
     empty = token_ids(pipeline.tokenizer, [""], pipeline.info.text_tokens)
 
-    count = o.batch // o.accumulate
-    if count % us.size:
-        raise ValueError(
-            f"key 'optimization.batch' is {o.batch}, in {o.accumulate} parts; expected parts of a "
-            f"multiple of {us.size}, the number of processes"
-        )
+    count = us.part(o.batch, o.accumulate)
     mine = torch.arange(count)[us.mine(count)]
 
     def source(step: int, generator: torch.Generator) -> ClipBatch:
