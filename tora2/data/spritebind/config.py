@@ -1,10 +1,12 @@
 """What SpriteBind's clips are like."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
+from ...fields import show
 from ...geometry import COGVIDEOX
 from ...settings import Within
+from .sprites import SHAPES
 
 MAX_ENTITIES, MAX_PICTURES = 3, 2
 _FEWEST_FRAMES = 5
@@ -26,6 +28,8 @@ class SpriteBindConfig:
             What moves faster is a blur in latents that are coarser in time by four.
         window: frames that are shown of each clip, from anywhere in it; 0: all. Shapes and textures
             are learned from short clips at a third of the cost of drawing and training.
+        often: how often a shape is drawn for training, as a multiple of one that is not named:
+            those that are hard to draw may be shown more.
     """
 
     size: Annotated[int, Within(16, 1024)] = 96
@@ -39,8 +43,14 @@ class SpriteBindConfig:
     meeting: Annotated[float, Within(0, 1)] = 1.0
     fastest: Annotated[float, Within(0, 10)] = 0.0
     window: Annotated[int, Within(0, 257)] = 0
+    often: dict[str, Annotated[float, Within(0.01, 100)]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for shape in self.often:
+            if shape not in SHAPES:
+                raise ValueError(
+                    f"often names the shape {show(shape)}; expected some of {', '.join(SHAPES)}"
+                )
         COGVIDEOX.check_video(self.frames, self.size, self.size, "a clip")
         if self.window:
             COGVIDEOX.check_video(self.window, self.size, self.size, "a window")

@@ -102,7 +102,7 @@ class SpriteBind(Dataset[Clip]):
         hard = self.split == "hard"
         radii, turn = _LOOKS[config.sprites]
         count = 3 if hard else int(rng.integers(config.min_entities, config.max_entities + 1))
-        shapes = list(rng.permutation(SHAPES)[:count])
+        shapes = self._shapes(rng, count)
         if hard or (count > 1 and rng.random() < 0.2):
             shapes[1] = shapes[0]
         if hard:
@@ -131,6 +131,14 @@ class SpriteBind(Dataset[Clip]):
                 )
             )
         return tuple(sprites)
+
+    def _shapes(self, rng: np.random.Generator, count: int) -> list[str]:
+        """Different shapes; `often` is for training, so what is measured does not depend on it."""
+        often = self.config.often
+        if self.split != "train" or not often:
+            return list(rng.permutation(SHAPES)[:count])
+        weight = np.array([often.get(shape, 1.0) for shape in SHAPES])
+        return list(rng.choice(SHAPES, count, replace=False, p=weight / weight.sum()))
 
     def _motion(
         self, rng: np.random.Generator, sprites: tuple[Sprite, ...]
