@@ -1,5 +1,6 @@
 """SpriteBind: deterministic, leak-free, and what it says is what it draws."""
 
+from collections import Counter
 from dataclasses import replace
 from itertools import combinations
 
@@ -93,6 +94,20 @@ def test_large_sprites_leave_neither_size_nor_turn_to_chance() -> None:
     assert all(abs(sprite.rotation) <= 0.05 for sprite in large)
     assert all(0.12 <= sprite.radius / 96 <= 0.18 for sprite in small)
     assert max(abs(sprite.rotation) for sprite in small) > 0.2
+
+
+def test_hard_shapes_may_be_drawn_more_often_for_training_alone() -> None:
+    def words(config: SpriteBindConfig, split: str) -> Counter[str]:
+        clips = SpriteBind(config, 0, split)
+        return Counter(word for index in range(60) for word in clips[index].words)
+
+    plain, more = SpriteBindConfig(size=16), SpriteBindConfig(size=16, often={"star": 4.0})
+    assert words(more, "train")["star"] > 1.5 * words(plain, "train")["star"]
+    assert words(more, "heldout") == words(plain, "heldout")
+    with pytest.raises(ValueError, match="often names the shape 'moon'; expected some of circle"):
+        SpriteBindConfig(often={"moon": 2.0})
+    with pytest.raises(ValueError, match=r"often\.star"):
+        SpriteBindConfig(often={"star": 0.0})
 
 
 def test_sprites_are_slow_and_keep_apart_where_they_are_to() -> None:

@@ -122,7 +122,22 @@ def sample_clips(
     seed: int,
     scheduler: str = "dpm",
 ) -> Tensor:
-    """Videos [B, T, H, W, 3] in [0, 1] of encoded clips with all their conditions.
+    """Videos [B, T, H, W, 3] in [0, 1] of encoded clips; see `sample_clip_latents`."""
+    latents = sample_clip_latents(pipeline, clips, steps, guidance, seed, scheduler)
+    with torch.autocast(pipeline.device.type, torch.bfloat16):
+        video = decode_video(pipeline.vae, latents)
+    return ((video.float().cpu() + 1) / 2).permute(0, 2, 3, 4, 1)
+
+
+def sample_clip_latents(
+    pipeline: Tora2Pipeline,
+    clips: ClipBatch,
+    steps: int,
+    guidance: float = 1.0,
+    seed: int = 0,
+    scheduler: str = "dpm",
+) -> Tensor:
+    """Latents [B, C, T_l, h, w] sampled with all conditions of encoded clips.
 
     A model without appearance parts (Tora alone) gets no pictures.
     """
@@ -138,7 +153,7 @@ def sample_clips(
     empty = token_ids(pipeline.tokenizer, [""], pipeline.info.text_tokens)
     negative = encode_prompts(pipeline.text_encoder, empty).expand_as(context)
     with torch.autocast(pipeline.device.type, torch.bfloat16):
-        latents = sample_latents(
+        return sample_latents(
             pipeline.transformer,
             make_scheduler(scheduler),
             noise,
@@ -149,8 +164,6 @@ def sample_clips(
             guider=ClassifierFree(guidance),
             generator=generator,
         )
-        video = decode_video(pipeline.vae, latents)
-    return ((video.float().cpu() + 1) / 2).permute(0, 2, 3, 4, 1)
 
 
 def tiny_encoder(pipeline: Tora2Pipeline) -> TinyEncoder:

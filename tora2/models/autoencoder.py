@@ -132,6 +132,11 @@ class PatchAutoencoder(nn.Module):
             video = video + self._composed(latents)
         return video[:, :, time - 1 :]
 
+    def decoding_parameters(self) -> list[nn.Parameter]:
+        """What `decode` alone uses, and training may move while latents stay what they mean."""
+        parts = (self.from_latent, self.decoder, self.patch_out, self.refine)
+        return [parameter for part in parts for parameter in part.parameters()]
+
     def _composed(self, latents: Tensor) -> Tensor:
         """The pixels that the components make, which are the nearest of their span."""
         weight, bias = self.components.weight, self.components.bias

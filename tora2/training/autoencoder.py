@@ -62,7 +62,7 @@ def train_autoencoder(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, training.learning_rate, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1.0, (step + 1) / 100) * _cosine(step, training.steps)
+        optimizer, lambda step: warm_cosine(step, training.steps)
     )
     generator = torch.Generator().manual_seed(seed)
     for step in range(training.steps):
@@ -72,18 +72,15 @@ def train_autoencoder(
             latents = model.encode(video)
             noise = torch.randn(latents.shape, generator=generator)
             decoded = model.decode(latents + training.latent_noise * noise)
-        error = decoded.float() - video
-        loss = (
-            error.abs().mean()
-            + 4 * error.square().mean()
-            + training.latent_penalty * latents.float().square().mean()
-        )
+        decoded = decoded.float()
+        penalty = training.latent_penalty * latents.float().square().mean()
+        loss = decoding_loss(decoded, video) + penalty
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        on_step(step, error.square().mean().item())
+        on_step(step, F.mse_loss(decoded, video).item())
     model.eval()
     if not fixed:
         _standardize(model, data)
@@ -119,8 +116,17 @@ def fit_components(model: PatchAutoencoder, data: Sprites, clips: int = 256) -> 
     model.components.bias.copy_(-(mean @ chosen))
 
 
-def _cosine(step: int, steps: int) -> float:
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / max(steps, 1)))
+def decoding_loss(decoded: Tensor, video: Tensor, weight: Tensor | None = None) -> Tensor:
+    """|e| + 4e² of frames in [-1, 1], the mean over pixels; a weight is one over its own mean."""
+    error = decoded - video
+    loss = error.abs() + 4 * error.square()
+    return loss.mean() if weight is None else (weight / weight.mean() * loss).mean()
+
+
+def warm_cosine(step: int, steps: int) -> float:
+    """What the rate is multiplied by: it rises over 100 steps and falls to a fiftieth."""
+    warm = min(1.0, (step + 1) / 100)
+    return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / max(steps, 1))))
 
 
 def _batch(

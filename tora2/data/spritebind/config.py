@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
-from ...fields import show
+from ...fields import number, show
 from ...geometry import COGVIDEOX
 from ...settings import Within
 from .sprites import SHAPES
@@ -43,14 +43,15 @@ class SpriteBindConfig:
     meeting: Annotated[float, Within(0, 1)] = 1.0
     fastest: Annotated[float, Within(0, 10)] = 0.0
     window: Annotated[int, Within(0, 257)] = 0
-    often: dict[str, Annotated[float, Within(0.01, 100)]] = field(default_factory=dict)
+    often: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for shape in self.often:
+        for shape, times in self.often.items():
             if shape not in SHAPES:
                 raise ValueError(
                     f"often names the shape {show(shape)}; expected some of {', '.join(SHAPES)}"
                 )
+            number(times, f"often.{shape}", 0.01, 100)
         COGVIDEOX.check_video(self.frames, self.size, self.size, "a clip")
         if self.window:
             COGVIDEOX.check_video(self.window, self.size, self.size, "a window")

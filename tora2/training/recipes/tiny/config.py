@@ -16,6 +16,7 @@ from ...autoencoder import COGVIDEOX_2B_SCALE, AutoencoderTraining
 from ...drops import Drops
 from ...objectives.denoising import DenoisingSettings
 from ...optimizer import Optimization, Positive, Rate, Steps
+from .decoder import DecoderTraining
 
 _HEAD_QUARTERS = 4
 
@@ -79,6 +80,7 @@ class TrainConfig:
         backbone_from: folder of a finished model whose transformer, encoders and autoencoder are
             taken and stay as they are: the adapter alone is trained, as the paper's.
         pool_from: file of encoded clips in place of the output's own; made if it is missing.
+        decoder_training: a last stage after all others; it begins anew if a run is resumed in it.
         adapter: fields of `Tora2Config` that differ from the preset `tiny`.
     """
 
@@ -105,6 +107,7 @@ class TrainConfig:
     transformer: TransformerShape = field(default_factory=TransformerShape)
     adapter: dict[str, Any] = field(default_factory=dict)
     drops: Drops = field(default_factory=Drops)
+    decoder_training: DecoderTraining = field(default_factory=DecoderTraining)
     optimization: TinyOptimization = field(default_factory=TinyOptimization)
 
     def __post_init__(self) -> None:
@@ -129,6 +132,11 @@ class TrainConfig:
         if self.clips and self.data.window:
             raise ValueError(
                 "keys 'clips' and 'data.window' are both set; shards are of whole clips"
+            )
+        if self.clips and self.decoder_training.steps:
+            raise ValueError(
+                "keys 'clips' and 'decoder_training.steps' are both set; that stage draws its "
+                "clips, expected one of them"
             )
         sources = ("autoencoder_from", "weights_from", "backbone_from")
         given = [repr(key) for key in sources if getattr(self, key)]

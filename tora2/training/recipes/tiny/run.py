@@ -38,6 +38,7 @@ from ...journal import Journal
 from ...loop import Hook, Loop
 from ...objectives.denoising import Denoising, Prepared
 from .config import TrainConfig, load_config
+from .decoder import train_decoder
 from .model import adapter_config, new_pipeline
 from .source import training_clips
 
@@ -48,6 +49,7 @@ PARTS: tuple[str, ...] = ("transformer", "text_encoder", "encoder", "adapter")
 CHECKPOINTS = "checkpoints"
 LOG = "log.jsonl"
 _WATCH_STEPS = 12
+_SMOOTH = 0.05
 
 
 def run(path: Path | str) -> Path:
@@ -89,6 +91,7 @@ def train(config: TrainConfig) -> Path:
             finished = new_pipeline(config, vae)
             for name, state in states.items():
                 getattr(finished, name).load_state_dict(state)
+            _finish_decoder(config, finished)
             _save(finished, output / MODEL)
             plot_curves(journal.read(), output / "curves.png")
         us.wait()
@@ -186,6 +189,24 @@ def _train(config: TrainConfig, loop: Loop, pipeline: Tora2Pipeline, journal: Jo
     with bar:
         watch = _watch(config, loop, pipeline, bar)
         loop.run([watch, _write(config, journal, bar)] if first else [watch])
+
+
+def _finish_decoder(config: TrainConfig, pipeline: Tora2Pipeline) -> None:
+    training = config.decoder_training
+    if not training.steps:
+        return
+    pipeline.to(resolve_device(config.device), torch.float32)
+    data = SpriteBind(config.data, config.seed, "train")
+    means: dict[str, float] = {}
+    with tqdm(total=training.steps, desc="decoder", unit="step") as bar:
+
+        def show(step: int, errors: dict[str, float]) -> None:
+            for name, error in errors.items():
+                means[name] = means.get(name, error) + _SMOOTH * (error - means.get(name, error))
+            bar.update()
+            bar.set_postfix({name: f"{mean:.4f}" for name, mean in means.items()})
+
+        train_decoder(pipeline, training, data, config.seed, show, config.workers)
 
 
 def _watch(config: TrainConfig, loop: Loop, pipeline: Tora2Pipeline, bar: Any) -> Hook:
