@@ -2,6 +2,7 @@
 
 import json
 import math
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -12,9 +13,11 @@ import distributed_run
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils.data import Dataset
 
+from tora2.data.workers import in_lists
 from tora2.training.distributed import World
-from tora2.training.loop import Loop
+from tora2.training.loop import Loop, Terminated
 
 SCRIPT = Path(distributed_run.__file__)
 ROOT = SCRIPT.parents[2]
@@ -178,6 +181,31 @@ def test_sigterm_is_put_back(tmp_path: Path) -> None:
     made = loop(tmp_path)
     made.run()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+class Numbers(Dataset[int]):
+    def __len__(self) -> int:
+        return 1000
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+def test_a_checkpoint_is_left_where_workers_are_ended_too(tmp_path: Path) -> None:
+    made = loop(tmp_path)
+
+    def end_all(step: int, measures: dict[str, float]) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        subprocess.run(["kill", str(worker.pid)], check=True)  # from elsewhere, as a scheduler
+        os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+
+    before = set(multiprocessing.active_children())
+    drawing = iter(in_lists(Numbers(), 1, workers=1))
+    assert next(drawing) == [0]  # from here on torch raises an error where a worker was killed
+    [worker] = set(multiprocessing.active_children()) - before
+    with pytest.raises(Terminated, match="after step 1"):
+        made.run([end_all])
+    assert (tmp_path / "checkpoints" / "step-000000001").is_dir()
 
 
 def test_a_recipe_of_one_process_refuses_several(tmp_path: Path) -> None:

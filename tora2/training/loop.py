@@ -280,9 +280,14 @@ def _asked_to_end() -> Iterator[threading.Event]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         asked.set()
+        # A scheduler asks all processes of a job. That workers which draw clips end, too, would
+        # else be raised as an error wherever this one is, such as in the checkpoint.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
-    before = signal.signal(signal.SIGTERM, ask)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGCHLD)}
+    signal.signal(signal.SIGTERM, ask)
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
