@@ -144,7 +144,8 @@ class Denoising:
     ) -> Tensor:
         """What noise is to have added for `noised` clips to be the noised guess of the model.
 
-        The guess is that at pure noise or, as often, one made on the way from there.
+        The guess is that at pure noise or, as often, one made on the way from there; from the same
+        noise, which DDIM keeps, or as often from other, as solvers have that draw it anew.
 
         Returns:
             [B, C, T, h, w]; zero for clips that are not told whole, or that are hardly noised.
@@ -159,12 +160,15 @@ class Denoising:
             )
         clean = clips.latents.float()
         last = torch.full_like(timestep, self.backbone.timesteps - 1)
-        guess = self._guess(clips, noise, last)
+        start = noise
+        if float(torch.rand((), generator=generator)) < 0.5:
+            start = self._noise(clean, generator)
+        guess = self._guess(clips, start, last)
         if float(torch.rand((), generator=generator)) < 0.5:
             count = len(timestep) * self.world.size
             way = torch.rand(count, generator=generator)[self.world.mine(count)].to(timestep.device)
             between = (timestep + way * (last - timestep)).long()
-            noisy, _ = self.backbone.noised(guess, noise, between)
+            noisy, _ = self.backbone.noised(guess, start, between)
             guess = self._guess(clips, noisy, between)
         signal, amount, _, _ = self._shares(timestep)
         kept = clips.told.view(-1, 1, 1, 1, 1) & (signal <= _CLEAREST * amount)
@@ -190,8 +194,12 @@ class Denoising:
         steps, shift = self.backbone.timesteps, self.settings.timestep_shift
         u = (torch.randint(steps, (count,), generator=generator)[mine] + 0.5).double() / steps
         timestep = (steps * shift * u / (1 + (shift - 1) * u)).long()
-        noise = torch.randn((count, *clean.shape[1:]), generator=generator)[mine]
-        return timestep.to(clean.device), noise.to(clean.device)
+        return timestep.to(clean.device), self._noise(clean, generator)
+
+    def _noise(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+        count = len(clean) * self.world.size
+        noise = torch.randn((count, *clean.shape[1:]), generator=generator)
+        return noise[self.world.mine(count)].to(clean.device)
 
     def _pairs(
         self, conditioning: Tora2Conditioning | None, clips: int
