@@ -24,7 +24,9 @@ def plot_curves(
     picture: Path,
     panels: Sequence[tuple[str, str]] = PANELS,
 ) -> None:
-    """Draw a run's log as a PNG.
+    """Draw a run's log as a PNG: what was measured, and its mean over some tenth of the run.
+
+    A measure that the run does not have is left out.
 
     Args:
         rows: measures of steps, each with its `step`.
@@ -38,11 +40,14 @@ def plot_curves(
     check_plotting()
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(4 * len(panels), 3))
-    for axis, (key, title) in zip(axes, panels, strict=True):
-        points = [(row["step"], row[key]) for row in rows if key in row]
+    curves = {key: [(row["step"], row[key]) for row in rows if key in row] for key, _ in panels}
+    shown = [panel for panel in panels if curves[panel[0]]] or panels
+    figure, axes = pyplot.subplots(1, len(shown), figsize=(4 * len(shown), 3), squeeze=False)
+    for axis, (key, title) in zip(axes[0], shown, strict=True):
+        points = curves[key]
         if points:
-            axis.plot(*zip(*points, strict=True), linewidth=1)
+            axis.plot(*zip(*points, strict=True), linewidth=1, alpha=0.4, color="C0")
+            axis.plot(*zip(*_smooth(points), strict=True), linewidth=1.8, color="C0")
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("step", fontsize=8)
         axis.grid(alpha=0.3)
@@ -50,3 +55,13 @@ def plot_curves(
     with atomic_path(picture) as temporary:
         figure.savefig(temporary, dpi=110)
     pyplot.close(figure)
+
+
+def _smooth(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The mean of each point and those within a twentieth of their number on either side."""
+    reach = len(points) // 20
+    smooth = []
+    for index, (step, _) in enumerate(points):
+        near = [value for _, value in points[max(index - reach, 0) : index + reach + 1]]
+        smooth.append((step, sum(near) / len(near)))
+    return smooth
