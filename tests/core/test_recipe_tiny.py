@@ -252,11 +252,17 @@ def test_a_shift_draws_noisier_steps_more_often() -> None:
     assert drawn(3.0).double().mean() == pytest.approx(676, abs=12)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(
+    ("seed", "other", "on_the_way"), [(6, False, 0), (0, False, 1), (1, True, 0), (3, True, 1)]
+)
 def test_told_clips_are_noised_from_the_guess_and_are_still_what_is_to_be_predicted(
-    seed: int,
+    seed: int, other: bool, on_the_way: int
 ) -> None:
-    """A model that guesses nonsense while nothing is learned, and then knows the clip."""
+    """A model that guesses nonsense while nothing is learned, and then knows the clip.
+
+    The generator of a seed draws whether the guess is from other noise, and whether there is one
+    on the way.
+    """
     transformer = make_transformer(TransformerShape(layers=1))
     backbone = backbone_of(transformer)
     generator = torch.Generator().manual_seed(0)
@@ -280,9 +286,9 @@ def test_told_clips_are_noised_from_the_guess_and_are_still_what_is_to_be_predic
     noise = torch.randn(clean.shape, generator=generator)
     loss, _ = objective(None, torch.Generator().manual_seed(seed))
     (first, last), *between, (noisy, timestep) = seen
-    assert len(between) == seed  # of which the generator draws a guess on the way, or none
+    assert len(between) == on_the_way
     assert all(((at >= timestep) & (at < 999)).all() for _, at in between)
-    assert torch.equal(first, noise) and last.tolist() == [999] * 3
+    assert torch.equal(first, noise) != other and last.tolist() == [999] * 3
     for clip, shown in enumerate((nonsense, clean, clean)):  # the third is hardly noised
         expected, _ = backbone.noised(shown, noise, timestep)
         assert torch.allclose(noisy[clip], expected[clip], atol=1e-4)
