@@ -182,7 +182,18 @@ def test_on_held_out_clips_shapes_textures_and_places_are_told(pipeline: Tora2Pi
     report = evaluate_binding(pipeline, SpriteBind(config, 7, "heldout"), clips=12, steps=8)
     assert report.bind_accuracy > 0.95 and report.centroid_error < 0.025
     assert report.shape_accuracy > 0.75 and report.texture_accuracy > 0.65
-    assert report.flicker < 0.1
+    assert report.flicker < 0.1 and report.stays is None
+
+
+def test_an_entity_without_a_path_stays_and_leaves_the_others_theirs(
+    pipeline: Tora2Pipeline,
+) -> None:
+    config = SpriteBindConfig(
+        sprites="large", sigma=pipeline.info.sigma, meeting=0.25, fastest=0.06
+    )
+    report = evaluate_binding(pipeline, SpriteBind(config, 7, "untold"), clips=12, steps=8)
+    assert report.stays is not None and report.stays > 0.7
+    assert report.centroid_error < 0.025
 
 
 def test_a_seed_decides_the_video(pipeline: Tora2Pipeline, scene: Scene) -> None:

@@ -71,6 +71,14 @@ def test_hard_clips_have_three_of_one_shape_whose_colours_differ() -> None:
         assert min(gaps) > 0.16
 
 
+def test_untold_clips_keep_back_the_path_of_a_heldout_sprite_alone() -> None:
+    for index in range(20):
+        clip = SpriteBind(CONFIG, 0, "untold")[index]
+        first = clip.sprites[0]
+        assert is_heldout(first.shape, hue(first)) and len(clip.sprites) > 1
+        assert sorted(clip.tracks.entity.tolist()) == list(range(1, len(clip.sprites)))
+
+
 def test_sprites_are_where_the_tracks_say() -> None:
     """Measured by colour on the true frames, in full view, the error is a fraction of a pixel."""
     errors = []

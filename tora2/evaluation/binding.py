@@ -41,6 +41,8 @@ class BindingReport:
         flicker: mean change of an entity's area from one frame to the next, as a share of the
             larger, while it is in full view.
         standard_errors: of some of these by name, over videos as the independent observations.
+        stays: share of the entities without a path whose colour is found in every frame; None where
+            all have one. Where such an entity is it decides itself, so nothing else counts it.
     """
 
     clips: int
@@ -53,6 +55,7 @@ class BindingReport:
     texture_accuracy: float
     flicker: float
     standard_errors: dict[str, float]
+    stays: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -73,6 +76,7 @@ def evaluate_binding(
     """Sample clips with all their pictures, words and tracks, and measure where colours went."""
     totals: list[tuple[Tensor, Tensor, Tensor, bool]] = []
     looks: list[tuple[Tensor, Tensor]] = []
+    stays: list[Tensor] = []
     done = 0
     for group in rendered(data, data.config.sigma, clips):
         encoded = encode_clips(group, pipeline.vae, pipeline.tokenizer, pipeline.info.text_tokens)
@@ -81,6 +85,7 @@ def evaluate_binding(
             for (clip, _), video in zip(group, videos, strict=True):
                 totals.append(_measure(video, clip))
                 looks.append(_look(video, clip))
+                stays.append(_stays(video, clip))
         done += len(group)
         progress(done, clips)
     size = data.config.size
@@ -89,6 +94,7 @@ def evaluate_binding(
     seen = torch.cat([s for _, _, s, _ in totals]).float()
     error = distance[torch.isfinite(distance)].double().mean().item()
     alike = torch.cat([found for found, _ in looks]).double().mean(0)
+    pathless = torch.cat(stays).double()
     return BindingReport(
         clips=clips,
         seeds=len(seeds),
@@ -105,6 +111,7 @@ def evaluate_binding(
             "shape_accuracy": _standard_error([found[:, 0] for found, _ in looks]),
             "texture_accuracy": _standard_error([found[:, 1] for found, _ in looks]),
         },
+        stays=pathless.mean().item() if len(pathless) else None,
     )
 
 
@@ -179,10 +186,8 @@ def tiny_encoder(pipeline: Tora2Pipeline) -> TinyEncoder:
 
 def _measure(video: Tensor, clip: Clip) -> tuple[Tensor, Tensor, Tensor, bool]:
     """Bound [P], L1 distance [P] (NaN unseen), seen [P] at points in view; several entities?"""
-    hues = [hue_of(torch.tensor(sprite.rgb)) for sprite in clip.sprites]
-    told = torch.zeros(len(hues), 1, dtype=torch.bool)
-    told[clip.tracks.entity] = True
-    counts = (clip.coverage > _VISIBLE) & told
+    hues = _hues(clip)
+    counts = (clip.coverage > _VISIBLE) & _told(clip)[:, None]
     found = locate(video, hues)
     distance = (found - clip.centers).abs().sum(-1)
     right = bound(video, hues, clip.centers)
@@ -190,12 +195,27 @@ def _measure(video: Tensor, clip: Clip) -> tuple[Tensor, Tensor, Tensor, bool]:
     return right[counts], distance[counts], seen[counts], len(hues) > 1
 
 
+def _stays(video: Tensor, clip: Clip) -> Tensor:
+    """Whether each entity without a path is found in every frame, bool [U]."""
+    return torch.isfinite(locate(video, _hues(clip))).all(-1).all(-1)[~_told(clip)]
+
+
+def _hues(clip: Clip) -> list[float]:
+    return [hue_of(torch.tensor(sprite.rgb)) for sprite in clip.sprites]
+
+
+def _told(clip: Clip) -> Tensor:
+    """Which entities have a path, bool [N]."""
+    told = torch.zeros(len(clip.sprites), dtype=torch.bool)
+    told[clip.tracks.entity] = True
+    return told
+
+
 def _look(video: Tensor, clip: Clip) -> tuple[Tensor, Tensor]:
     """Right shape and texture [P, 2] of entities in full view, and changes of their area [Q]."""
-    right, changes = [], []
-    for index, sprite in enumerate(clip.sprites):
-        hue = hue_of(torch.tensor(sprite.rgb))
-        full = clip.coverage[index] > _FULL
+    right, changes = [], [torch.zeros(0)]
+    full_view = (clip.coverage > _FULL) & _told(clip)[:, None]
+    for sprite, hue, full in zip(clip.sprites, _hues(clip), full_view, strict=True):
         for frame in range(0, len(video), _LOOK_EVERY):
             if full[frame]:
                 seen = look(video[frame], hue)

@@ -19,7 +19,7 @@ from .config import MAX_PICTURES, SpriteBindConfig
 from .paths import draw_tracks
 from .sprites import BACKGROUNDS, SHAPES, TEXTURES, Sprite, background, paint, saturated
 
-SPLITS = ("train", "heldout", "hard")
+SPLITS = ("train", "heldout", "hard", "untold")
 _HUE_BINS = 12
 _MIN_HUE_GAP = 0.17
 # Radii as shares of the side, and the largest turn in radians.
@@ -71,7 +71,8 @@ class SpriteBind(Dataset[Clip]):
         config: sizes.
         seed: every clip is a function of (seed, split, index).
         split: `train` leaves one in six combinations of shape and colour out; `heldout` shows one
-            of those in every clip; `hard` has three sprites of one shape on crossing paths.
+            of those in every clip; `hard` has three sprites of one shape on crossing paths;
+            `untold` is as `heldout`, two or three sprites, the path of the first kept back.
         length: number of clips; an index beyond it raises IndexError.
     """
 
@@ -101,7 +102,8 @@ class SpriteBind(Dataset[Clip]):
         config = self.config
         hard = self.split == "hard"
         radii, turn = _LOOKS[config.sprites]
-        count = 3 if hard else int(rng.integers(config.min_entities, config.max_entities + 1))
+        fewest = 2 if self.split == "untold" else config.min_entities
+        count = 3 if hard else int(rng.integers(fewest, max(fewest, config.max_entities) + 1))
         shapes = self._shapes(rng, count)
         if hard or (count > 1 and rng.random() < 0.2):
             shapes[1] = shapes[0]
@@ -111,7 +113,7 @@ class SpriteBind(Dataset[Clip]):
         hues: list[float] = []
         sprites = []
         for position, shape in enumerate(shapes):
-            wants_heldout = self.split == "heldout" and position == 0
+            wants_heldout = self.split in ("heldout", "untold") and position == 0
             while True:
                 hue = float(rng.random())
                 gaps = [abs((hue - other + 0.5) % 1.0 - 0.5) for other in hues]
@@ -148,6 +150,8 @@ class SpriteBind(Dataset[Clip]):
         centers = tracks.points[torch.argsort(tracks.entity)]
         untold = self.config.untold if self.split == "train" else 0.0
         told = torch.from_numpy(rng.random(len(sprites)) >= untold)
+        if self.split == "untold":
+            told = tracks.entity != 0
         return centers, replace(
             tracks,
             points=tracks.points[told],
