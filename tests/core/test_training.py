@@ -19,6 +19,7 @@ from tora2.training.ablation import AblationConfig
 from tora2.training.distributed import World
 from tora2.training.loop import Loop
 from tora2.training.recipes.tiny import TrainConfig, load_config, make_loop, new_pipeline, run
+from tora2.training.recipes.tiny.run import check_matrices
 
 
 def write(folder: Path, name: str, **changes: str) -> Path:
@@ -140,6 +141,19 @@ def test_a_run_begins_with_what_an_earlier_one_left(finished: Path, tmp_path: Pa
     other.write_text(f"{other.read_text()}autoencoder_from: {model}/vae\n")
     with pytest.raises(ValueError, match="are both set"):
         run(other)
+
+
+def test_muon_moves_the_linear_layers_of_one_process(tmp_path: Path) -> None:
+    path = write(tmp_path, "muon", **{"precision: fp32": "precision: fp32, matrices: muon"})
+    assert Tora2Pipeline.from_pretrained(run(path))
+    [file] = (tmp_path / "muon" / "checkpoints" / "step-000000004").glob("*.safetensors")
+    names = load_file(file).keys()
+    linear = "transformer.transformer_blocks.0.attn1.to_q.weight"
+    assert f"momentum_buffer/{linear}" in names and f"exp_avg/{linear}" not in names
+    embedding = "text_encoder.shared.weight"
+    assert f"exp_avg/{embedding}" in names and f"momentum_buffer/{embedding}" not in names
+    with pytest.raises(ValueError, match="'optimization.matrices' is 'muon', .* for 2"):
+        check_matrices(load_config(path), 2)
 
 
 def test_short_windows_make_a_model_of_whole_clips(tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ SETTINGS = Optimization(
 )
 
 
+MATRICES = ("net.layer.weight",)
+
+
 class Net(nn.Module):
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
@@ -32,7 +35,12 @@ class Net(nn.Module):
         return self.layer(x.to(self.layer.weight.dtype)).float() * (1 + self.gate_p.float())
 
 
-def make(folder: Path, dtype: torch.dtype = torch.float32, ema: float = SETTINGS.ema) -> Loop:
+def make(
+    folder: Path,
+    dtype: torch.dtype = torch.float32,
+    ema: float = SETTINGS.ema,
+    muon: tuple[str, ...] = (),
+) -> Loop:
     net = Net(dtype)
 
     def source(step: int, generator: torch.Generator) -> Tensor:
@@ -45,7 +53,8 @@ def make(folder: Path, dtype: torch.dtype = torch.float32, ema: float = SETTINGS
     parts = nn.ModuleDict({"net": net})
     world = World(torch.device("cpu"))
     settings = replace(SETTINGS, ema=ema)
-    return Loop(parts, source, objective, settings, 0, world, folder, {".gate_": 1e-3})
+    rates = {".gate_": 1e-3}
+    return Loop(parts, source, objective, settings, 0, world, folder, rates, muon=muon)
 
 
 def everything(loop: Loop) -> dict[str, Tensor]:
@@ -76,22 +85,45 @@ def test_a_part_held_in_bfloat16_moves_as_one_in_float32_does(tmp_path: Path) ->
     assert float(moved(low)["net.layer.weight"].abs().max()) > 3e-5
 
 
+@pytest.mark.parametrize("muon", [(), MATRICES])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_resumed_run_is_the_same_bit_for_bit(tmp_path: Path, dtype: torch.dtype) -> None:
-    whole, first = make(tmp_path / "a", dtype), make(tmp_path / "b", dtype)
+def test_a_resumed_run_is_the_same_bit_for_bit(
+    tmp_path: Path, dtype: torch.dtype, muon: tuple[str, ...]
+) -> None:
+    whole, first = make(tmp_path / "a", dtype, muon=muon), make(tmp_path / "b", dtype, muon=muon)
     whole.run()
     for _ in range(17):
         first.train_step()
     first.save()
-    second = make(tmp_path / "b", dtype)
+    second = make(tmp_path / "b", dtype, muon=muon)
     assert second.resume() and second.step == 17
     second.run()
     a, b = everything(whole), everything(second)
     assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
     assert ("masters/net.layer.weight" in a) == (dtype == torch.bfloat16)
+    assert ("momentum_buffer/net.layer.weight" in a) == bool(muon)
+    assert ("exp_avg/net.layer.weight" in a) == (not muon)
     other = torch.bfloat16 if dtype == torch.float32 else torch.float32
     with pytest.raises(ValueError, match="masters/net.gate_p"):
-        make(tmp_path / "a", other).resume()
+        make(tmp_path / "a", other, muon=muon).resume()
+
+
+def test_muon_moves_a_matrix_alike_in_all_directions_and_adamw_the_rest(tmp_path: Path) -> None:
+    one, other = make(tmp_path / "a", muon=MATRICES), make(tmp_path / "b")
+    for loop in (one, other):
+        loop.train_step()
+    mine, theirs = moved(one), moved(other)
+    spread, plain = (torch.linalg.svdvals(m.pop(*MATRICES)) for m in (mine, theirs))
+    assert float(spread[-1] / spread[0]) > 0.4 > float(plain[-1] / plain[0])
+    assert float(spread.norm() / plain.norm()) == pytest.approx(0.2, rel=0.2)
+    assert all(torch.equal(move, theirs[name]) for name, move in mine.items())
+
+
+def test_muon_says_which_torch_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.optim, "Muon")
+    make(tmp_path)
+    with pytest.raises(ValueError, match=r"no Muon: pip install 'torch>=2\.9'"):
+        make(tmp_path, muon=MATRICES)
 
 
 def test_averages_are_placed_and_taken_back_also_after_an_error(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +111,7 @@ class Loop:
         reach_all: give a parameter that no clip of a batch reaches (a batch may have no pictures)
             a gradient of zero, with which AdamW still moves it by its moments. Processes reduce
             gradients together, so several need it; for equal numbers one has it too.
+        muon: names of the matrices that Muon moves, see `Optimizer`.
 
     Raises:
         ValueError: if there are several processes and not `reach_all`.
@@ -128,6 +129,7 @@ class Loop:
         rates: Mapping[str, float] | None = None,
         blocks: Iterable[nn.Module] = (),
         reach_all: bool = False,
+        muon: Collection[str] = (),
     ) -> None:
         if world.size > 1 and not reach_all:
             raise ValueError(f"this recipe trains in one process, expected no {world.size}")
@@ -144,7 +146,7 @@ class Loop:
         if world.size > 1:
             self._scalars = shard(self._call, blocks, world, settings.precision == "bf16")
         self.trained = {n: p for n, p in parts.named_parameters() if p.requires_grad}
-        self.optimizer = Optimizer(self.trained, settings, rates)
+        self.optimizer = Optimizer(self.trained, settings, rates, muon)
         self.average = Average(self.optimizer.masters, settings.ema)
         self.checkpoints = Checkpoints(folder, world, settings.keep)
         self.step = self.skipped = self._in_a_row = 0

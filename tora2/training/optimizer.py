@@ -1,4 +1,4 @@
-"""AdamW on float32 weights, its rates over time, and the average of what it trains."""
+"""AdamW and Muon on float32 weights, their rates over time, and the average of what they train."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ Steps = Annotated[int, Within(0, 10**9)]
 Positive = Annotated[int, Within(1, 10**9)]
 # What an 8-bit moment is made of.
 _EIGHT_BIT = ("codes", "scale")
+_MOMENTUM = "momentum_buffer"
 
 Rate = Annotated[float, Within(0, 10)]
 Share = Annotated[float, Within(0, 1)]
@@ -73,7 +74,7 @@ class Optimization:
 
 
 class Optimizer:
-    """AdamW over the parameters of some parts.
+    """AdamW over the parameters of some parts, or Muon over the matrices among them.
 
     A step of a rate such as 3e-6 is smaller than what bfloat16 tells apart, so a parameter that is
     held in less than float32 has a master copy, which is what moves; the parameter follows it.
@@ -83,6 +84,12 @@ class Optimizer:
         settings: of the optimisation.
         rates: learning rates of parameters whose name contains a text, in place of the general one;
             such parameters have no weight decay.
+        muon: names of the matrices that Muon (Jordan et al., 2024) moves in place of AdamW: by
+            their momentum with all its singular values made one, so that no direction of a matrix
+            waits for another. Steps are as large as AdamW's at the same rate. For one process.
+
+    Raises:
+        ValueError: if torch has no Muon, as before 2.9.
     """
 
     def __init__(
@@ -90,6 +97,7 @@ class Optimizer:
         parameters: Mapping[str, nn.Parameter],
         settings: Optimization,
         rates: Mapping[str, float] | None = None,
+        muon: Collection[str] = (),
     ) -> None:
         self.settings = settings
         self.parameters = dict(parameters)
@@ -98,7 +106,10 @@ class Optimizer:
             for name, p in parameters.items()
         }
         self._copied = [n for n, p in parameters.items() if self.masters[n] is not p]
-        self._adam = _adam(_groups(self.masters, settings.learning_rate, rates or {}), settings)
+        matrices = {name: self.masters[name] for name in muon}
+        others = {name: p for name, p in self.masters.items() if name not in matrices}
+        self._adam = _adam(_groups(others, settings.learning_rate, rates or {}), settings)
+        self._muon = _muon(matrices, settings) if matrices else None
 
     def zero_grad(self) -> None:
         """Forget the gradients of the last step."""
@@ -122,15 +133,19 @@ class Optimizer:
         if not math.isfinite(norm):
             return norm
         factor = self.settings.factor(step)
-        for group in self._adam.param_groups:
-            rate = group["peak"] * factor
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
-        self._adam.step()
+        for optimizer in self._all():
+            for group in optimizer.param_groups:
+                rate = group["peak"] * factor
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(rate)
+                else:
+                    group["lr"] = rate
+            optimizer.step()
         self.follow()
         return norm
+
+    def _all(self) -> list[Any]:
+        return [self._adam] + [self._muon] * (self._muon is not None)
 
     def _clip(self) -> float:
         """Scale the gradients down to the largest norm; returns their norm before."""
@@ -159,8 +174,9 @@ class Optimizer:
     def state(self) -> dict[str, Tensor]:
         """What is needed to go on, by name: moments, and masters that are not the parameters."""
         state = {f"masters/{name}": self.masters[name].detach() for name in self._copied}
+        moments = {p: kinds for optimizer in self._all() for p, kinds in optimizer.state.items()}
         for name, master in self.masters.items():
-            for kind, value in self._adam.state.get(master, {}).items():
+            for kind, value in moments.get(master, {}).items():
                 for part in _EIGHT_BIT if hasattr(value, "codes") else ("",):
                     state[f"{kind}{part and '.'}{part}/{name}"] = (
                         getattr(value, part) if part else value
@@ -175,9 +191,12 @@ class Optimizer:
         Args:
             names: of the tensors in the checkpoint, as `state` calls them.
         """
-        self._adam.state.clear()
+        for optimizer in self._all():
+            optimizer.state.clear()
         for name, master in self.masters.items():
-            if f"step/{name}" in names:
+            if self._muon is not None and f"{_MOMENTUM}/{name}" in names:
+                self._muon.state[master] = {_MOMENTUM: torch.zeros_like(master)}
+            elif f"step/{name}" in names:
                 made = {
                     kind: self._adam._new_buffer(master, kind == "exp_avg")
                     if self.settings.moments == "8bit"
@@ -255,6 +274,17 @@ def _adam(groups: list[dict[str, Any]], settings: Optimization) -> Any:
     if any(isinstance(one, DTensor) for group in groups for one in group["params"]):
         raise ValueError("key 'moments' is '8bit', which is for one process; expected 'fp32'")
     return eight_bit()(groups, **options)
+
+
+def _muon(matrices: Mapping[str, nn.Parameter], settings: Optimization) -> Any:
+    """Muon with steps as large as AdamW's."""
+    if not hasattr(torch.optim, "Muon"):
+        raise ValueError("this torch has no Muon: pip install 'torch>=2.9'")
+    rate = settings.learning_rate
+    group = {"params": list(matrices.values()), "peak": rate, "lr": rate}
+    return torch.optim.Muon(
+        [group], weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
 
 
 def eight_bit() -> Any:

@@ -51,11 +51,14 @@ class TinyOptimization(Optimization, DenoisingSettings):
     Attributes:
         gate_learning_rate: of the binder's scalar gates: at the rate of matrices a scalar that
             starts at zero could not move far enough.
+        matrices: what moves the weights of linear layers: AdamW, or Muon (Jordan et al., 2024),
+            which learns more from a step and is for one process.
         log_every: steps between two lines of the log.
         evaluate_every: steps between two measurements of `evaluate_clips` held-out clips; 0: none.
     """
 
     gate_learning_rate: Rate = 5e-3
+    matrices: Literal["adamw", "muon"] = "adamw"
     log_every: Positive = 20
     evaluate_every: Steps = 500
     evaluate_clips: Annotated[int, Within(1, 100_000)] = 16

@@ -75,6 +75,7 @@ def train(config: TrainConfig) -> Path:
     check(config)
     check_plotting()
     with world(config.device) as us, shared_folder(config.output, asdict(config), us) as output:
+        check_matrices(config, us.size)
         vae = _autoencoder(config, output, us)
         pipeline = new_pipeline(config, vae)
         _begin(config, pipeline)
@@ -108,6 +109,15 @@ def check(config: TrainConfig) -> None:
     resolve_device(config.device)
     if config.clips is not None:
         training_clips(config)
+
+
+def check_matrices(config: TrainConfig, processes: int) -> None:
+    """Refuse Muon on several processes, before the work, with a ValueError."""
+    if config.optimization.matrices == "muon" and processes > 1:
+        raise ValueError(
+            f"key 'optimization.matrices' is 'muon', which is for one process; expected 'adamw' "
+            f"for {processes}"
+        )
 
 
 def draw_pool(config: TrainConfig) -> None:
@@ -172,7 +182,17 @@ def make_loop(
         rates,
         backbone_of(pipeline.transformer).blocks(pipeline.transformer),
         reach_all=True,
+        muon=_linear(parts) if o.matrices == "muon" else (),
     )
+
+
+def _linear(parts: nn.ModuleDict) -> list[str]:
+    """Names of the linear layers' weights that are trained."""
+    return [
+        f"{name}.weight"
+        for name, module in parts.named_modules()
+        if isinstance(module, nn.Linear) and module.weight.requires_grad
+    ]
 
 
 def _train(config: TrainConfig, loop: Loop, pipeline: Tora2Pipeline, journal: Journal) -> None:
