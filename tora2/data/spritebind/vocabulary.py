@@ -14,7 +14,7 @@ _GRAMMAR = ("a", "an", "the", "and", "with", "one", "another", ",", ".")
 def vocabulary() -> list[str]:
     """Every word that captions hold, after T5's three special tokens."""
     places = sorted({word for phrase in BACKGROUNDS for word in phrase.split()})
-    return [PAD, END, UNKNOWN, *_GRAMMAR, *places, *SHAPES]
+    return list(dict.fromkeys([PAD, END, UNKNOWN, *_GRAMMAR, *places, *SHAPES]))
 
 
 def make_tokenizer(length: int) -> Any:
