@@ -74,9 +74,8 @@ def evaluate_binding(
     scheduler: str = "dpm",
 ) -> BindingReport:
     """Sample clips with all their pictures, words and tracks, and measure where colours went."""
-    totals: list[tuple[Tensor, Tensor, Tensor, bool]] = []
+    totals: list[tuple[Tensor, Tensor, Tensor, Tensor, bool]] = []
     looks: list[tuple[Tensor, Tensor]] = []
-    stays: list[Tensor] = []
     done = 0
     for group in rendered(data, data.config.sigma, clips):
         encoded = encode_clips(group, pipeline.vae, pipeline.tokenizer, pipeline.info.text_tokens)
@@ -85,16 +84,15 @@ def evaluate_binding(
             for (clip, _), video in zip(group, videos, strict=True):
                 totals.append(_measure(video, clip))
                 looks.append(_look(video, clip))
-                stays.append(_stays(video, clip))
         done += len(group)
         progress(done, clips)
     size = data.config.size
-    several = torch.cat([right for right, _, _, many in totals if many]).float()
-    distance = torch.cat([d for _, d, _, _ in totals])
-    seen = torch.cat([s for _, _, s, _ in totals]).float()
+    several = torch.cat([right for right, *_, many in totals if many]).float()
+    distance = torch.cat([d for _, d, *_ in totals])
+    seen = torch.cat([s for _, _, s, *_ in totals]).float()
     error = distance[torch.isfinite(distance)].double().mean().item()
     alike = torch.cat([found for found, _ in looks]).double().mean(0)
-    pathless = torch.cat(stays).double()
+    pathless = torch.cat([stays for *_, stays, _ in totals]).double()
     return BindingReport(
         clips=clips,
         seeds=len(seeds),
@@ -106,8 +104,8 @@ def evaluate_binding(
         texture_accuracy=alike[1].item(),
         flicker=torch.cat([change for _, change in looks]).mean().item(),
         standard_errors={
-            "bind_accuracy": _standard_error([right for right, _, _, many in totals if many]),
-            "trajectory_error": _standard_error([d[torch.isfinite(d)] for _, d, _, _ in totals]),
+            "bind_accuracy": _standard_error([right for right, *_, many in totals if many]),
+            "trajectory_error": _standard_error([d[torch.isfinite(d)] for _, d, *_ in totals]),
             "shape_accuracy": _standard_error([found[:, 0] for found, _ in looks]),
             "texture_accuracy": _standard_error([found[:, 1] for found, _ in looks]),
         },
@@ -184,20 +182,21 @@ def tiny_encoder(pipeline: Tora2Pipeline) -> TinyEncoder:
     return pipeline.encoder
 
 
-def _measure(video: Tensor, clip: Clip) -> tuple[Tensor, Tensor, Tensor, bool]:
-    """Bound [P], L1 distance [P] (NaN unseen), seen [P] at points in view; several entities?"""
-    hues = _hues(clip)
-    counts = (clip.coverage > _VISIBLE) & _told(clip)[:, None]
+def _measure(video: Tensor, clip: Clip) -> tuple[Tensor, Tensor, Tensor, Tensor, bool]:
+    """What is told by colour.
+
+    Returns:
+        Bound [P], L1 distance [P] (NaN unseen) and seen [P] at points in view of entities with a
+        path; whether each without one is found in every frame [U]; whether there are several.
+    """
+    hues, told = _hues(clip), _told(clip)
+    counts = (clip.coverage > _VISIBLE) & told[:, None]
     found = locate(video, hues)
     distance = (found - clip.centers).abs().sum(-1)
     right = bound(video, hues, clip.centers)
     seen = torch.isfinite(distance)
-    return right[counts], distance[counts], seen[counts], len(hues) > 1
-
-
-def _stays(video: Tensor, clip: Clip) -> Tensor:
-    """Whether each entity without a path is found in every frame, bool [U]."""
-    return torch.isfinite(locate(video, _hues(clip))).all(-1).all(-1)[~_told(clip)]
+    stays = torch.isfinite(found).all(-1).all(-1)[~told]
+    return right[counts], distance[counts], seen[counts], stays, len(hues) > 1
 
 
 def _hues(clip: Clip) -> list[float]:
