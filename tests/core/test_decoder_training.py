@@ -61,10 +61,11 @@ def test_it_is_the_last_stage_of_a_run_and_changes_the_decoder_alone(tmp_path: P
     }
 
 
-def test_clips_in_shards_have_no_such_stage(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["clips", "backbone_from"])
+def test_clips_in_shards_and_a_frozen_backbone_have_no_such_stage(tmp_path: Path, key: str) -> None:
     path = tmp_path / "both.yaml"
     path.write_text(
-        SMALL_TRAINING.format(output=tmp_path) + "clips: x\ndecoder_training: {steps: 1}\n"
+        SMALL_TRAINING.format(output=tmp_path) + f"{key}: x\ndecoder_training: {{steps: 1}}\n"
     )
-    with pytest.raises(ValueError, match="'clips' and 'decoder_training.steps' are both set"):
+    with pytest.raises(ValueError, match=f"'{key}' and 'decoder_training.steps' are both set"):
         run(path)

@@ -266,6 +266,17 @@ def check_moments(settings: Optimization, processes: int) -> None:
         )
 
 
+def check_muon(processes: int) -> None:
+    """Refuse Muon on several processes or without torch's own, before the work, by ValueError."""
+    if processes > 1:
+        raise ValueError(
+            f"key 'optimization.matrices' is 'muon', which is for one process; expected 'adamw' "
+            f"for {processes}"
+        )
+    if not hasattr(torch.optim, "Muon"):
+        raise ValueError("this torch has no Muon: pip install 'torch>=2.9'")
+
+
 def _adam(groups: list[dict[str, Any]], settings: Optimization) -> Any:
     """AdamW with moments of the asked precision."""
     options: dict[str, Any] = {"betas": settings.betas, "weight_decay": settings.weight_decay}
@@ -278,8 +289,7 @@ def _adam(groups: list[dict[str, Any]], settings: Optimization) -> Any:
 
 def _muon(matrices: Mapping[str, nn.Parameter], settings: Optimization) -> Any:
     """Muon with steps as large as AdamW's."""
-    if not hasattr(torch.optim, "Muon"):
-        raise ValueError("this torch has no Muon: pip install 'torch>=2.9'")
+    check_muon(1)
     rate = settings.learning_rate
     group = {"params": list(matrices.values()), "peak": rate, "lr": rate}
     return torch.optim.Muon(

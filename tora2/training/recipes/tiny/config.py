@@ -136,11 +136,16 @@ class TrainConfig:
             raise ValueError(
                 "keys 'clips' and 'data.window' are both set; shards are of whole clips"
             )
-        if self.clips and self.decoder_training.steps:
-            raise ValueError(
-                "keys 'clips' and 'decoder_training.steps' are both set; that stage draws its "
-                "clips, expected one of them"
-            )
+        if self.decoder_training.steps:
+            for key, value, why in (
+                ("clips", self.clips, "that stage draws its clips"),
+                ("backbone_from", self.backbone_from, "that autoencoder stays as it is"),
+            ):
+                if value:
+                    raise ValueError(
+                        f"keys {key!r} and 'decoder_training.steps' are both set; {why}, expected "
+                        f"one of them"
+                    )
         sources = ("autoencoder_from", "weights_from", "backbone_from")
         given = [repr(key) for key in sources if getattr(self, key)]
         if len(given) > 1:

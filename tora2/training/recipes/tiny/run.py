@@ -37,6 +37,7 @@ from ...folder import shared_folder
 from ...journal import Journal
 from ...loop import Hook, Loop
 from ...objectives.denoising import Denoising, Prepared
+from ...optimizer import check_muon
 from .config import TrainConfig, load_config
 from .decoder import train_decoder
 from .model import adapter_config, new_pipeline
@@ -75,7 +76,8 @@ def train(config: TrainConfig) -> Path:
     check(config)
     check_plotting()
     with world(config.device) as us, shared_folder(config.output, asdict(config), us) as output:
-        check_matrices(config, us.size)
+        if config.optimization.matrices == "muon":
+            check_muon(us.size)
         vae = _autoencoder(config, output, us)
         pipeline = new_pipeline(config, vae)
         _begin(config, pipeline)
@@ -109,15 +111,6 @@ def check(config: TrainConfig) -> None:
     resolve_device(config.device)
     if config.clips is not None:
         training_clips(config)
-
-
-def check_matrices(config: TrainConfig, processes: int) -> None:
-    """Refuse Muon on several processes, before the work, with a ValueError."""
-    if config.optimization.matrices == "muon" and processes > 1:
-        raise ValueError(
-            f"key 'optimization.matrices' is 'muon', which is for one process; expected 'adamw' "
-            f"for {processes}"
-        )
 
 
 def draw_pool(config: TrainConfig) -> None:
