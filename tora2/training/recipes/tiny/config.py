@@ -137,11 +137,11 @@ class TrainConfig:
                 "keys 'clips' and 'data.window' are both set; shards are of whole clips"
             )
         if self.decoder_training.steps:
-            for key, value, why in (
+            for key, source, why in (
                 ("clips", self.clips, "that stage draws its clips"),
                 ("backbone_from", self.backbone_from, "that autoencoder stays as it is"),
             ):
-                if value:
+                if source:
                     raise ValueError(
                         f"keys {key!r} and 'decoder_training.steps' are both set; {why}, expected "
                         f"one of them"
