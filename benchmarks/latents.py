@@ -28,7 +28,7 @@ sys.path[:0] = [str(ROOT)]
 from tora2.checkpoints.module_folder import load_module  # noqa: E402
 from tora2.data.spritebind import BACKGROUNDS, SHAPES, Clip, SpriteBind  # noqa: E402
 from tora2.data.spritebind.config import SpriteBindConfig  # noqa: E402
-from tora2.data.spritebind.encoding import to_signed  # noqa: E402
+from tora2.data.spritebind.encoding import latent_region, to_signed  # noqa: E402
 from tora2.data.spritebind.sprites import TEXTURES  # noqa: E402
 from tora2.geometry import COGVIDEOX  # noqa: E402
 from tora2.latents import encode_video  # noqa: E402
@@ -89,14 +89,6 @@ def encoded(clips: list[Clip], vae: PatchAutoencoder) -> Tensor:
     return torch.cat(parts).movedim(1, -1)
 
 
-def with_sprites(clips: list[Clip]) -> Tensor:
-    """Tokens [K, 4] that hold a sprite: (clip, frame, row, column)."""
-    region = torch.stack([clip.region for clip in clips])[:, None].float()
-    first = region[:, :, :1].expand(-1, -1, COGVIDEOX.temporal - 1, -1, -1)
-    cells = F.max_pool3d(torch.cat([first, region], 2), (COGVIDEOX.temporal, CELL, CELL))
-    return (cells[:, 0] > 0).nonzero()
-
-
 def oracle_error(known: Facts, latents: Tensor, tokens: Tensor, count: int, steps: int) -> float:
     """Relative error on the clips from `count` on of an MLP that learned on those before."""
     seen, new = tokens[tokens[:, 0] < count], tokens[tokens[:, 0] >= count]
@@ -136,7 +128,8 @@ def main() -> None:
     args = parser.parse_args()
     data = SpriteBind(SpriteBindConfig(sprites="large", meeting=0.5, fastest=0.1), 11)
     clips = [data[index] for index in range(args.clips + NEW)]
-    known, tokens = facts(clips), with_sprites(clips)
+    # (clip, frame, row, column) of every token that holds a sprite.
+    known, tokens = facts(clips), latent_region(clips)[:, 0].nonzero()
     for folder in args.vae:
         vae = load_module(PatchAutoencoder, PatchAutoencoderConfig, folder).eval()
         error = oracle_error(known, encoded(clips, vae), tokens, args.clips, args.steps)

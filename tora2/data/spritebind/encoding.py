@@ -56,27 +56,32 @@ def rendered(
     return in_lists(_Rendered(data, sigma, length), _GROUP, workers)
 
 
+def latent_region(clips: Sequence[Clip]) -> Tensor:
+    """Which cells of the latents hold a sprite, bool [B, 1, T_l, h, w]."""
+    grid = COGVIDEOX
+    region = torch.stack([clip.region for clip in clips])[:, None].float()
+    first = region[:, :, :1].expand(-1, -1, grid.temporal - 1, -1, -1)
+    region = torch.cat([first, region], dim=2)
+    return F.max_pool3d(region, (grid.temporal, grid.spatial, grid.spatial)) > 0
+
+
 @torch.no_grad()
 def encode_clips(
     clips: Sequence[Rendered], vae: PatchAutoencoder, tokenizer: Any, length: int
 ) -> ClipBatch:
     """Encode rendered clips; `length` is the number of text tokens."""
-    grid = COGVIDEOX
     frames = torch.stack([to_signed(clip.frames) for clip, _ in clips])
     flow = torch.stack([to_signed(picture) for _, picture in clips])
     device = next(vae.parameters()).device
     with torch.autocast(device.type, torch.bfloat16):
         encoded = encode_video(vae, torch.cat([frames, flow]).to(device))
     latents, motion = encoded.cpu().chunk(2)
-    region = torch.stack([clip.region for clip, _ in clips])[:, None].float()
-    first = region[:, :, :1].expand(-1, -1, grid.temporal - 1, -1, -1)
-    region = torch.cat([first, region], dim=2)
     count, video = len(clips), clips[0][0].tracks.frames
     side = clips[0][0].pictures[0].shape[-1]
     batch = ClipBatch(
         latents=latents.half(),
         motion=motion.half(),
-        region=F.max_pool3d(region, (grid.temporal, grid.spatial, grid.spatial)) > 0,
+        region=latent_region([clip for clip, _ in clips]),
         captions=token_ids(tokenizer, [clip.caption for clip, _ in clips], length),
         vocabulary=token_ids(tokenizer, SHAPES, length),
         words=torch.full((count, MAX_ENTITIES), -1),
