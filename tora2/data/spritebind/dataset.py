@@ -73,6 +73,7 @@ class SpriteBind(Dataset[Clip]):
         split: `train` leaves one in six combinations of shape and colour out; `heldout` shows one
             of those in every clip; `hard` has three sprites of one shape on crossing paths;
             `untold` is as `heldout`, two or three sprites, the path of the first kept back.
+            A sprite whose path is kept back stays where it is.
         length: number of clips; an index beyond it raises IndexError.
     """
 
@@ -146,12 +147,10 @@ class SpriteBind(Dataset[Clip]):
         self, rng: np.random.Generator, sprites: tuple[Sprite, ...]
     ) -> tuple[Tensor, Tracks]:
         names, radii = [s.shape for s in sprites], [s.radius for s in sprites]
-        tracks = draw_tracks(rng, self.config, names, radii, crossing=self.split == "hard")
+        untold = self._untold(rng, len(sprites))
+        tracks = draw_tracks(rng, self.config, names, radii, untold, crossing=self.split == "hard")
         centers = tracks.points[torch.argsort(tracks.entity)]
-        untold = self.config.untold if self.split == "train" else 0.0
-        told = torch.from_numpy(rng.random(len(sprites)) >= untold)
-        if self.split == "untold":
-            told = tracks.entity != 0
+        told = ~torch.tensor(untold)[tracks.entity]
         return centers, replace(
             tracks,
             points=tracks.points[told],
@@ -159,6 +158,14 @@ class SpriteBind(Dataset[Clip]):
             entity=tracks.entity[told],
             scale=tracks.scale[told],
         )
+
+    def _untold(self, rng: np.random.Generator, count: int) -> list[bool]:
+        """Which sprites' paths are kept back."""
+        if self.split == "untold":
+            return [position == 0 for position in range(count)]
+        if self.split != "train":
+            return [False] * count
+        return list(rng.random(count) < self.config.untold)
 
 
 def _window(

@@ -21,6 +21,7 @@ def draw_tracks(
     config: SpriteBindConfig,
     names: Sequence[str],
     radii: Sequence[float],
+    still: Sequence[bool],
     crossing: bool,
 ) -> Tracks:
     """A track for each sprite, in an order of their own; `entity` says whose it is.
@@ -29,6 +30,7 @@ def draw_tracks(
         rng: what is drawn is drawn from it.
         config: of the clips.
         names, radii: of the sprites; radii in pixels.
+        still: which sprites stay where they start; others keep apart from these, too.
         crossing: let all paths cross near the middle, whatever `config` says of paths.
     """
     count = len(names)
@@ -39,6 +41,8 @@ def draw_tracks(
     for slot, i in enumerate(order):
         if crossing:
             paths[i] = _crossing(rng, slot)
+        elif still[i]:
+            paths[i] = _anchor(starts[i])
         elif meets and not config.fastest:
             paths[i] = _path(rng, starts[i], config.frames)
         else:
