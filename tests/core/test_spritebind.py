@@ -77,6 +77,20 @@ def test_untold_clips_keep_back_the_path_of_a_heldout_sprite_alone() -> None:
         first = clip.sprites[0]
         assert is_heldout(first.shape, hue(first)) and len(clip.sprites) > 1
         assert sorted(clip.tracks.entity.tolist()) == list(range(1, len(clip.sprites)))
+        assert (clip.centers[0] == clip.centers[0, :1]).all()
+
+
+def test_what_no_path_is_told_of_stays_where_it_is_and_others_move() -> None:
+    clips = SpriteBind(replace(CONFIG, untold=0.5), 0)
+    moving = 0
+    for clip in (clips[index] for index in range(40)):
+        told = set(clip.tracks.entity.tolist())
+        for entity, way in enumerate(clip.centers):
+            still = bool((way == way[:1]).all())
+            assert still or entity in told
+            moving += not still
+        assert (clip.tracks.points == clip.centers[clip.tracks.entity]).all()
+    assert moving > 20
 
 
 def test_sprites_are_where_the_tracks_say() -> None:

@@ -43,6 +43,8 @@ class BindingReport:
         standard_errors: of some of these by name, over videos as the independent observations.
         stays: share of the entities without a path whose colour is found in every frame; None where
             all have one. Where such an entity is it decides itself, so nothing else counts it.
+        drift: mean distance of those entities' centroids from their own mean place, pixels; in the
+            clips they stand still.
     """
 
     clips: int
@@ -56,6 +58,7 @@ class BindingReport:
     flicker: float
     standard_errors: dict[str, float]
     stays: float | None = None
+    drift: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -74,7 +77,7 @@ def evaluate_binding(
     scheduler: str = "dpm",
 ) -> BindingReport:
     """Sample clips with all their pictures, words and tracks, and measure where colours went."""
-    totals: list[tuple[Tensor, Tensor, Tensor, Tensor, bool]] = []
+    totals: list[_Colours] = []
     looks: list[tuple[Tensor, Tensor]] = []
     done = 0
     for group in rendered(data, data.config.sigma, clips):
@@ -86,30 +89,30 @@ def evaluate_binding(
                 looks.append(_look(video, clip))
         done += len(group)
         progress(done, clips)
-    size = data.config.size
-    several = torch.cat([right for right, *_, many in totals if many]).float()
-    distance = torch.cat([d for _, d, *_ in totals])
-    seen = torch.cat([s for _, _, s, *_ in totals]).float()
-    error = distance[torch.isfinite(distance)].double().mean().item()
+    several = [video.bound for video in totals if video.several]
+    distances = [video.distance[torch.isfinite(video.distance)] for video in totals]
+    error = torch.cat(distances).double().mean().item()
     alike = torch.cat([found for found, _ in looks]).double().mean(0)
-    pathless = torch.cat([stays for *_, stays, _ in totals]).double()
+    stays = torch.cat([video.stays for video in totals]).double()
+    drift = torch.cat([video.drift for video in totals]).double()
     return BindingReport(
         clips=clips,
         seeds=len(seeds),
-        bind_accuracy=several.mean().item() if len(several) else math.nan,
+        bind_accuracy=torch.cat(several).float().mean().item() if several else math.nan,
         trajectory_error=error,
-        centroid_error=error / 2 / size,
-        seen=seen.mean().item(),
+        centroid_error=error / 2 / data.config.size,
+        seen=torch.cat([torch.isfinite(video.distance) for video in totals]).float().mean().item(),
         shape_accuracy=alike[0].item(),
         texture_accuracy=alike[1].item(),
         flicker=torch.cat([change for _, change in looks]).mean().item(),
         standard_errors={
-            "bind_accuracy": _standard_error([right for right, *_, many in totals if many]),
-            "trajectory_error": _standard_error([d[torch.isfinite(d)] for _, d, *_ in totals]),
+            "bind_accuracy": _standard_error(several),
+            "trajectory_error": _standard_error(distances),
             "shape_accuracy": _standard_error([found[:, 0] for found, _ in looks]),
             "texture_accuracy": _standard_error([found[:, 1] for found, _ in looks]),
         },
-        stays=pathless.mean().item() if len(pathless) else None,
+        stays=stays.mean().item() if len(stays) else None,
+        drift=drift.nanmean().item() if len(drift) else None,
     )
 
 
@@ -182,21 +185,38 @@ def tiny_encoder(pipeline: Tora2Pipeline) -> TinyEncoder:
     return pipeline.encoder
 
 
-def _measure(video: Tensor, clip: Clip) -> tuple[Tensor, Tensor, Tensor, Tensor, bool]:
-    """What is told by colour.
+@dataclass(frozen=True, eq=False)
+class _Colours:
+    """What colours tell of one video.
 
-    Returns:
-        Bound [P], L1 distance [P] (NaN unseen) and seen [P] at points in view of entities with a
-        path; whether each without one is found in every frame [U]; whether there are several.
+    Attributes:
+        bound, distance: [P] whether the colour is at its place, and how far its centroid is from
+            there (L1, NaN where it was not found), at points in view of entities with a path.
+        stays, drift: [U] of entities without a path: found in every frame, and mean distance of
+            the centroid from its mean place (NaN where it never was found).
+        several: whether the clip has several entities.
     """
+
+    bound: Tensor
+    distance: Tensor
+    stays: Tensor
+    drift: Tensor
+    several: bool
+
+
+def _measure(video: Tensor, clip: Clip) -> _Colours:
     hues, told = _hues(clip), _told(clip)
     counts = (clip.coverage > _VISIBLE) & told[:, None]
     found = locate(video, hues)
-    distance = (found - clip.centers).abs().sum(-1)
-    right = bound(video, hues, clip.centers)
-    seen = torch.isfinite(distance)
-    stays = torch.isfinite(found).all(-1).all(-1)[~told]
-    return right[counts], distance[counts], seen[counts], stays, len(hues) > 1
+    pathless = found[~told]
+    away = (pathless - pathless.nanmean(1, keepdim=True)).norm(dim=-1)
+    return _Colours(
+        bound=bound(video, hues, clip.centers)[counts],
+        distance=(found - clip.centers).abs().sum(-1)[counts],
+        stays=torch.isfinite(pathless).all(-1).all(-1),
+        drift=away.nanmean(1),
+        several=len(hues) > 1,
+    )
 
 
 def _hues(clip: Clip) -> list[float]:
