@@ -21,9 +21,9 @@ class SpriteBindConfig:
         sprites: `small` ones differ in size and turn, which nothing tells. `large` ones are two
             tokens across, so that a shape is not all within one, of one size and upright: words,
             pictures and paths say what there is to see.
-        untold: share of the training clips' sprites whose path is not told. They stay where they
-            are: of what is not told to move, that is what is expected, and it leaves no more to
-            chance than the place.
+        untold: share of the training clips' sprites whose path is not told.
+        still: whether these stay where they are: of what is not told to move, that is what is
+            expected, and it leaves no more to chance than the place.
         meeting: share of the clips in which sprites may cover each other; which is in front is told
             by nothing. The hard split has no others.
         fastest: largest way of a sprite from one frame to the next, as a share of the side; 0: any.
@@ -42,6 +42,7 @@ class SpriteBindConfig:
     sigma: Annotated[float, Within(0.1, 100)] = 6.0
     sprites: SpriteSize = "small"
     untold: Annotated[float, Within(0, 1)] = 0.1
+    still: bool = True
     meeting: Annotated[float, Within(0, 1)] = 1.0
     fastest: Annotated[float, Within(0, 10)] = 0.0
     window: Annotated[int, Within(0, 257)] = 0

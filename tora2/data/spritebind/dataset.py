@@ -73,7 +73,6 @@ class SpriteBind(Dataset[Clip]):
         split: `train` leaves one in six combinations of shape and colour out; `heldout` shows one
             of those in every clip; `hard` has three sprites of one shape on crossing paths;
             `untold` is as `heldout`, two or three sprites, the path of the first kept back.
-            A sprite whose path is kept back stays where it is.
         length: number of clips; an index beyond it raises IndexError.
     """
 
@@ -148,7 +147,8 @@ class SpriteBind(Dataset[Clip]):
     ) -> tuple[Tensor, Tracks]:
         names, radii = [s.shape for s in sprites], [s.radius for s in sprites]
         untold = self._untold(rng, len(sprites))
-        tracks = draw_tracks(rng, self.config, names, radii, untold, crossing=self.split == "hard")
+        still = [self.config.still and it for it in untold]
+        tracks = draw_tracks(rng, self.config, names, radii, still, crossing=self.split == "hard")
         centers = tracks.points[torch.argsort(tracks.entity)]
         told = ~torch.tensor(untold)[tracks.entity]
         return centers, replace(
