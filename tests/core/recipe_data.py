@@ -29,7 +29,7 @@ ADAPTER = {
 
 def write_clips(folder: Path, **changes: object) -> Path:
     """SpriteBind's first clips, encoded by the bundled model's encoders."""
-    config = SpriteBindConfig(size=SIZE, frames=FRAMES, sigma=SIGMA, untold=0.0)
+    config = SpriteBindConfig(size=SIZE, frames=FRAMES, sigma=SIGMA, min_entities=2)
     convert(readers(SpriteBind(config, 0, "train"), CLIPS), folder)
     options = {"frames": FRAMES, "height": SIZE, "width": SIZE, "device": "cpu", **changes}
     precompute(PrecomputeConfig(clips=str(folder), **options))
