@@ -97,14 +97,14 @@ def test_resume_continues_bit_for_bit(finished: Path) -> None:
 
 def test_the_loss_falls_and_the_gates_open(finished: Path, tmp_path: Path) -> None:
     config = load_config(finished / "whole.yaml")
-    optimization = replace(config.optimization, steps=100, warmup=5, evaluate_every=0, batch=8)
+    optimization = replace(config.optimization, steps=40, warmup=5, evaluate_every=0, batch=8)
     config = replace(config, optimization=optimization)
     vae = Tora2Pipeline.from_pretrained(finished / "whole" / "model").vae
     pipeline = new_pipeline(config, vae)
-    [clips] = rendered(SpriteBind(config.data, config.seed, "train"), config.data.sigma, 8)
+    [clips] = rendered(SpriteBind(config.data, 1, "train"), config.data.sigma, 8)
     pool = encode_clips(clips, vae, pipeline.tokenizer, config.transformer.text_tokens)
     loop = make_loop(config, pipeline, Pool(pool), tmp_path, World(torch.device("cpu")))
-    losses = [loop.train_step()["velocity"] for _ in range(100)]
+    losses = [loop.train_step()["velocity"] for _ in range(40)]
     assert sum(losses[-8:]) < 0.85 * sum(losses[:8])
     binder = pipeline.adapter.binder
     assert abs(float(binder.gate_m)) > 1e-4 and abs(float(binder.gate_p)) > 1e-4
@@ -125,15 +125,15 @@ def test_a_run_begins_with_what_an_earlier_one_left(finished: Path, tmp_path: Pa
         for key, value in mine.items():
             torch.testing.assert_close(theirs[key], value, rtol=1e-2, atol=1e-3)
 
-    frozen = write(tmp_path, "frozen")
+    # From nothing with fewer steps, gates open less than the model's; from the model's, more.
+    frozen = write(tmp_path, "frozen", **{"steps: 4, batch": "steps: 3, batch"})
     frozen.write_text(f"{frozen.read_text()}backbone_from: {model}\n")
     onto = Tora2Pipeline.from_pretrained(run(frozen))
     for part in ("transformer", "vae", "encoder", "text_encoder"):
         mine, theirs = getattr(first, part).state_dict(), getattr(onto, part).state_dict()
         assert all(torch.equal(theirs[key], value) for key, value in mine.items()), part
-    assert onto.adapter.state_dict()["binder.gate_p"] != 0
-    mine, theirs = first.adapter.state_dict(), onto.adapter.state_dict()
-    assert any(not torch.equal(theirs[key], value) for key, value in mine.items())
+    gates = [abs(p.adapter.state_dict()["binder.gate_p"]) for p in (onto, first)]
+    assert 0 < gates[0] < gates[1]
 
     other = write(tmp_path, "other", **{"text_layers: 1": "text_layers: 2"})
     other.write_text(f"{other.read_text()}weights_from: {model}\n")

@@ -161,11 +161,9 @@ class SpriteBind(Dataset[Clip]):
 
     def _untold(self, rng: np.random.Generator, count: int) -> list[bool]:
         """Which sprites' paths are kept back."""
-        if self.split == "untold":
-            return [position == 0 for position in range(count)]
-        if self.split != "train":
-            return [False] * count
-        return list(rng.random(count) < self.config.untold)
+        if self.split == "train":
+            return list(rng.random(count) < self.config.untold)
+        return [self.split == "untold" and position == 0 for position in range(count)]
 
 
 def _window(
